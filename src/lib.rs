@@ -1,0 +1,1 @@
+//! Banken (番犬, "watchdog"): a Prometheus-native health exporter with alert rules.
