@@ -1,1 +1,7 @@
 //! Banken (番犬, "watchdog"): a Prometheus-native health exporter with alert rules.
+//!
+//! Data flows one way: configuration → probes → observations → health → board → metrics, status page, remedies.
+//! `ARCHITECTURE.md` is the map of the house.
+
+pub mod health;
+pub mod observation;
