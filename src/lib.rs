@@ -4,4 +4,7 @@
 //! `ARCHITECTURE.md` is the map of the house.
 
 pub mod health;
+pub mod net;
 pub mod observation;
+pub mod probe;
+pub mod values;

@@ -256,12 +256,7 @@ pub struct Family {
 
 impl Family {
     /// A gauge.
-    pub const fn gauge(
-        name: &'static str,
-        scope: Scope,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> Self {
+    pub const fn gauge(name: &'static str, scope: Scope, labels: &'static [&'static str], help: &'static str) -> Self {
         Self { name, help, family_type: FamilyType::Gauge, scope, labels }
     }
 

@@ -19,7 +19,12 @@ pub struct Reading {
 impl Reading {
     /// Whether two readings are of the same series.
     pub fn same_series(&self, other: &Reading) -> bool {
-        std::ptr::eq(self.family, other.family) && self.labels == other.labels
+        std::ptr::eq(self.family, other.family)
+            && match (&self.labels, &other.labels) {
+                (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs) || ours == theirs,
+                (None, None) => true,
+                _ => false,
+            }
     }
 }
 
@@ -165,8 +170,14 @@ impl Readings {
     fn push_gauge(&mut self, family: &'static Family, labels: Option<Arc<Labels>>, value: f64) {
         debug_assert_eq!(family.family_type, FamilyType::Gauge, "{}", family.name);
         debug_assert_eq!(family.labels.is_empty(), labels.is_none(), "{}", family.name);
-        if value.is_finite() {
-            self.gauges.push(Reading { family, labels, value });
+        if !value.is_finite() {
+            return;
+        }
+        let reading = Reading { family, labels, value };
+        // A value that became better known replaces the former one: a series has one sample.
+        match self.gauges.iter_mut().find(|known| known.same_series(&reading)) {
+            Some(known) => known.value = value,
+            None => self.gauges.push(reading),
         }
     }
 
@@ -198,10 +209,7 @@ mod tests {
         assert_eq!(readings.running_phase(), Some(Phase::Connect));
         readings.leave();
         let phases: Vec<_> = readings.phases().collect();
-        assert_eq!(
-            phases,
-            vec![(Phase::Connect, Duration::from_millis(30)), (Phase::Wait, Duration::from_millis(5))]
-        );
+        assert_eq!(phases, vec![(Phase::Connect, Duration::from_millis(30)), (Phase::Wait, Duration::from_millis(5))]);
     }
 
     #[test]

@@ -1,0 +1,29 @@
+//! Stub.
+use super::{Context, Kind};
+use crate::observation::{Failure, Readings};
+use crate::values::Invalid;
+use schemars::JsonSchema;
+use serde::Deserialize;
+/// The row.
+pub static KIND: Kind =
+    Kind { name: "http", summary: "stub", example: "[]", reasons: &[], families: &[], signals: &[] };
+/// The block.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {}
+impl Config {
+    /// Builds.
+    ///
+    /// # Errors
+    /// None.
+    pub fn build(&self, _: &Context) -> Result<Probe, Vec<Invalid>> {
+        Ok(Probe)
+    }
+}
+/// Built.
+pub struct Probe;
+impl super::Probe for Probe {
+    async fn run(&mut self, _: &mut Readings) -> Result<(), Failure> {
+        Ok(())
+    }
+}

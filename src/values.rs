@@ -1,0 +1,418 @@
+//! Values of the configuration that are right once they exist: a pattern is compiled, a secret is read, an address has
+//! a port. Every owner's `Config` is made of them, so that a mistake is found where it stands in the file.
+
+mod pem;
+mod secret;
+
+pub use pem::{Certificates, PrivateKey};
+pub use secret::Secret;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// A mistake found after parsing: where, from the owner's own block on (`expect.status[1]`), what, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// The path from the block of whoever found it.
+    pub path: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+impl Invalid {
+    /// A mistake at a path.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+
+    /// The same mistake seen from the block above.
+    #[must_use]
+    pub fn within(self, parent: &str) -> Self {
+        let path = match self.path.as_str() {
+            "" => parent.to_owned(),
+            path if path.starts_with('[') => format!("{parent}{path}"),
+            path => format!("{parent}.{path}"),
+        };
+        Self { path, message: self.message }
+    }
+}
+
+/// Implements `Deserialize` and `JsonSchema` for a value written as a string that `FromStr`-like `parse` understands.
+macro_rules! text_value {
+    ($type:ty, $name:literal, $expecting:literal, $parse:expr, $schema:tt) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = $type;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$type, E> {
+                        $parse(text).map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
+            }
+        }
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+/// A regular expression, compiled. It works on bytes, so that text which is not UTF-8 can be matched too.
+#[derive(Debug, Clone)]
+pub struct Pattern(regex::bytes::Regex);
+
+impl Pattern {
+    /// Whether it matches somewhere.
+    pub fn is_match(&self, bytes: &[u8]) -> bool {
+        self.0.is_match(bytes)
+    }
+
+    /// The expression as it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+/// The largest compiled program of one pattern: what a pattern may cost in memory, not in time, which is always linear.
+const PATTERN_SIZE_LIMIT: usize = 2 << 20;
+
+fn parse_pattern(text: &str) -> Result<Pattern, String> {
+    regex::bytes::RegexBuilder::new(text)
+        .size_limit(PATTERN_SIZE_LIMIT)
+        .build()
+        .map(Pattern)
+        .map_err(|error| format!("not a valid regular expression: {}", one_line(&error.to_string())))
+}
+
+text_value!(Pattern, "Pattern", "a regular expression", parse_pattern, {
+    "type": "string", "format": "regex", "description": "Regular expression (RE2 syntax, no look-around)"
+});
+
+/// A JSON path after RFC 9535, parsed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonPath {
+    text: String,
+    path: serde_json_path::JsonPath,
+}
+
+impl JsonPath {
+    /// The nodes that the path selects.
+    pub fn select<'a>(&self, value: &'a serde_json::Value) -> Vec<&'a serde_json::Value> {
+        self.path.query(value).all()
+    }
+
+    /// The path as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+fn parse_json_path(text: &str) -> Result<JsonPath, String> {
+    match serde_json_path::JsonPath::parse(text) {
+        Ok(path) => Ok(JsonPath { text: text.to_owned(), path }),
+        Err(error) => {
+            let hint = if text.starts_with('$') { "" } else { "; a path begins with $, as in $.current_price" };
+            Err(format!("not a valid JSONPath (RFC 9535): {}{hint}", one_line(&error.to_string())))
+        }
+    }
+}
+
+text_value!(JsonPath, "JsonPath", "a JSONPath such as $.current_price", parse_json_path, {
+    "type": "string", "pattern": "^\\$", "description": "JSONPath (RFC 9535), for example $.current_price"
+});
+
+/// A host and a port: `db.local:5432`, `127.0.0.1:80`, `[::1]:443`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+fn parse_address(text: &str) -> Result<Address, String> {
+    let wrong = || format!("{text:?} is not an address: write HOST:PORT, as in 127.0.0.1:8000 or [::1]:8000");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let host = match bare {
+        Some(v6) => v6,
+        None if host.contains(':') => return Err(wrong()),
+        None => host,
+    };
+    if host.is_empty() || port == 0 {
+        return Err(wrong());
+    }
+    Ok(Address { host: host.to_owned(), port })
+}
+
+text_value!(Address, "Address", "an address such as 127.0.0.1:8000", parse_address, {
+    "type": "string", "pattern": "^.+:[0-9]+$|\\$\\{", "description": "HOST:PORT, for example 127.0.0.1:8000 or [::1]:8000"
+});
+
+/// An `http://` or `https://` URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpUrl(http::Uri);
+
+impl HttpUrl {
+    /// The parsed URL: absolute, with a host.
+    pub fn uri(&self) -> &http::Uri {
+        &self.0
+    }
+}
+
+fn parse_http_url(text: &str) -> Result<HttpUrl, String> {
+    let uri: http::Uri = text.parse().map_err(|error| format!("not a valid URL: {error}"))?;
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        _ => return Err("not a URL that can be probed: it must begin with http:// or https://".into()),
+    }
+    let Some(authority) = uri.authority() else { return Err("the URL has no host".into()) };
+    if authority.host().is_empty() {
+        return Err("the URL has no host".into());
+    }
+    if authority.as_str().contains('@') {
+        return Err(
+            "credentials in a URL end up in logs: use auth: { basic: { username, password: { file: … } } }".into()
+        );
+    }
+    Ok(HttpUrl(uri))
+}
+
+text_value!(HttpUrl, "HttpUrl", "a URL such as http://127.0.0.1:8082/", parse_http_url, {
+    "type": "string", "pattern": "^https?://|\\$\\{", "description": "http:// or https:// URL"
+});
+
+/// A duration as text: `30s`, `1m30s`, `500ms`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{text:?} is not a duration ({error}): write a number and a unit, as in 30s or 1m30s"))
+}
+
+/// A duration of the configuration; on its own type so that the message says how to write one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period(pub Duration);
+
+text_value!(Period, "Duration", "a duration such as 30s", |text: &str| parse_duration(text).map(Period), {
+    "type": "string", "pattern": "^[0-9]+ *[a-z]+( *[0-9]+ *[a-z]+)*$|\\$\\{", "description": "Duration, for example 30s, 1m30s or 500ms"
+});
+
+impl serde::Serialize for Period {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        humantime_serde::serialize(&self.0, serializer)
+    }
+}
+
+/// A size in bytes: `512MiB` (powers of 1024), `2GB` (powers of 1000), or a plain number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+/// Reads a size; see [`Size`].
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a size: write a number and a unit, as in 512MiB, 2GB or 4096");
+    let text_trimmed = text.trim();
+    let digits_end = text_trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text_trimmed.len());
+    let (number, unit) = text_trimmed.split_at(digits_end);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kib" => 1024.0,
+        "mib" => 1_048_576.0,
+        "gib" => 1_073_741_824.0,
+        "tib" => 1_099_511_627_776.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        _ => return Err(wrong()),
+    };
+    let bytes = number * factor;
+    if bytes.is_finite() && bytes < 1e18 { Ok(bytes.round() as u64) } else { Err(wrong()) }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Quantity::deserialize(deserializer)? {
+            Quantity::Number(number) if number >= 0.0 && number.fract() == 0.0 => Ok(Size(number as u64)),
+            Quantity::Number(number) => {
+                Err(D::Error::invalid_value(Unexpected::Float(number), &"a size such as 512MiB, or a number of bytes"))
+            }
+            Quantity::Text(text) => parse_size(&text).map(Size).map_err(D::Error::custom),
+        }
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer"], "description": "Size, for example 512MiB, 2GB or a number of bytes" })
+    }
+}
+
+/// A value of a threshold as it was written, before the signal says in which unit it is meant.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Quantity {
+    /// `0.9`
+    Number(f64),
+    /// `5s`, `512MiB`, `90%`
+    Text(String),
+}
+
+impl Quantity {
+    /// The value in the unit's base.
+    ///
+    /// # Errors
+    /// When the text is not a quantity of this unit: what was expected, with an example.
+    pub fn in_unit(&self, unit: crate::observation::Unit) -> Result<f64, String> {
+        use crate::observation::Unit;
+        match (unit, self) {
+            (Unit::Seconds, Quantity::Text(text)) => parse_duration(text).map(|d| d.as_secs_f64()),
+            (Unit::Seconds, Quantity::Number(number)) => {
+                Err(format!("{number} is not a duration: write it with its unit, as in {number}s"))
+            }
+            (Unit::Bytes, Quantity::Text(text)) => parse_size(text).map(|bytes| bytes as f64),
+            (Unit::Bytes | Unit::Ratio, Quantity::Number(number)) if *number >= 0.0 => Ok(*number),
+            (Unit::Bytes, Quantity::Number(number)) => Err(format!("{number} is not a size")),
+            (Unit::Ratio, Quantity::Text(text)) => parse_ratio(text),
+            (Unit::Ratio, Quantity::Number(number)) => Err(format!("{number} is not a ratio: write 0.9 or 90%")),
+        }
+    }
+}
+
+fn parse_ratio(text: &str) -> Result<f64, String> {
+    let wrong = || format!("{text:?} is not a ratio: write 0.9 or 90%");
+    let (number, divisor) = match text.trim().strip_suffix('%') {
+        Some(percent) => (percent.trim(), 100.0),
+        None => (text.trim(), 1.0),
+    };
+    let value: f64 = number.parse().map_err(|_| wrong())?;
+    if value.is_finite() && value >= 0.0 { Ok(value / divisor) } else { Err(wrong()) }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Quantity;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quantity such as 5s, 512MiB or 90%")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Quantity, E> {
+                Ok(Quantity::Text(text.to_owned()))
+            }
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Quantity, E> {
+                Ok(Quantity::Number(number))
+            }
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Quantity, E> {
+                Ok(Quantity::Number(number as f64))
+            }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Quantity, E> {
+                Ok(Quantity::Number(number as f64))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+impl JsonSchema for Quantity {
+    fn schema_name() -> Cow<'static, str> {
+        "Quantity".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number"], "description": "A quantity in the signal's unit: 5s, 512MiB, 90% or 0.9" })
+    }
+}
+
+/// Folds a message of several lines into one, for errors that stand on one line.
+pub fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::Unit;
+
+    #[test]
+    fn sizes_are_read_in_both_systems_of_units() {
+        let cases =
+            [("512MiB", 536_870_912), ("2GB", 2_000_000_000), ("1.5 KiB", 1536), ("4096", 4096), ("10k", 10_000)];
+        for (text, bytes) in cases {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "5 parsecs", "-1MiB", "1e99GB"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_is_read_in_the_unit_of_its_signal() {
+        let text = |text: &str| Quantity::Text(text.into());
+        assert_eq!(text("1m30s").in_unit(Unit::Seconds), Ok(90.0));
+        assert_eq!(text("90%").in_unit(Unit::Ratio), Ok(0.9));
+        assert_eq!(Quantity::Number(0.9).in_unit(Unit::Ratio), Ok(0.9));
+        assert_eq!(text("1KiB").in_unit(Unit::Bytes), Ok(1024.0));
+        assert!(Quantity::Number(5.0).in_unit(Unit::Seconds).unwrap_err().contains("5s"));
+        assert!(text("lots").in_unit(Unit::Ratio).is_err());
+    }
+
+    #[test]
+    fn addresses_need_a_host_and_a_port() {
+        assert_eq!(parse_address("[::1]:80"), Ok(Address { host: "::1".into(), port: 80 }));
+        assert_eq!(parse_address("db:5432").map(|a| a.to_string()), Ok("db:5432".into()));
+        for text in ["db", "db:", ":80", "::1:80", "db:0", "db:99999"] {
+            assert!(parse_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_need_a_scheme_and_a_host_and_no_credentials() {
+        assert!(parse_http_url("https://example.org/x?y=1").is_ok());
+        for text in ["example.org", "ftp://example.org", "http://", "/path", "http://user:secret@host/"] {
+            let message = parse_http_url(text).unwrap_err();
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_would_need_much_memory_is_refused() {
+        assert!(parse_pattern(r"(a{1000}){1000}").is_err());
+        assert!(parse_pattern("a(b").unwrap_err().contains("unclosed group"));
+    }
+
+    #[test]
+    fn a_mistake_keeps_its_whole_path_on_the_way_up() {
+        let mistake = Invalid::new("[2].path", "x").within("json").within("http").within("probes[3]");
+        assert_eq!(mistake.path, "probes[3].http.json[2].path");
+    }
+}

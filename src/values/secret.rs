@@ -1,0 +1,114 @@
+//! A secret: written in place or read from a file, never printed.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+
+/// A secret text. `Debug` and `Display` hide it; only [`Secret::expose`] gives it away.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Secrets and certificates are small; a larger file is a mistake in the path.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Reads a small file named in the configuration.
+///
+/// # Errors
+/// When the file cannot be read or is larger than 1 MiB: which file, why, and what to do.
+pub(super) fn read_small_file(path: &Path) -> Result<Vec<u8>, String> {
+    use std::io::Read as _;
+    let shown = path.display();
+    let file = std::fs::File::open(path)
+        .map_err(|error| format!("cannot read {shown}: {error}; check the path and its permissions"))?;
+    // A FIFO or a device would block the start for ever.
+    if !file.metadata().map_err(|error| format!("cannot read {shown}: {error}"))?.is_file() {
+        return Err(format!("cannot read {shown}: it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("{shown} is larger than 1 MiB: this is hardly the file that was meant"));
+    }
+    Ok(bytes)
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrFile;
+        impl<'de> Visitor<'de> for TextOrFile {
+            type Value = Secret;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a secret: text, ${NAME} or { file: PATH }")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
+                let path = super::pem::file_block(map)?;
+                let bytes = read_small_file(&path).map_err(A::Error::custom)?;
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| A::Error::custom(format!("{} is not UTF-8 text", path.display())))?;
+                // Editors end files with a newline, which is never part of the secret.
+                Ok(Secret(text.trim_end_matches(['\n', '\r']).to_owned()))
+            }
+        }
+        deserializer.deserialize_any(TextOrFile)
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A secret: text, ${NAME}, or { file: PATH }",
+            "oneOf": [
+                { "type": "string" },
+                { "type": "object", "properties": { "file": { "type": "string" } }, "required": ["file"], "additionalProperties": false }
+            ]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(yaml: &str) -> Result<Secret, String> {
+        serde_yaml::from_str(yaml).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_secret_is_read_from_its_file_without_the_last_newline_and_never_shown() {
+        let file = std::env::temp_dir().join(format!("banken-secret-{}", std::process::id()));
+        std::fs::write(&file, "hunter2\n").unwrap();
+        let secret = read(&format!("file: {}", file.display())).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(secret.expose(), "hunter2");
+        assert!(!format!("{secret:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_unreadable_secret_names_the_file() {
+        let message = read("file: /nonexistent/secret").unwrap_err();
+        assert!(message.contains("/nonexistent/secret"), "{message}");
+        assert!(read("file: /dev/zero").unwrap_err().contains("regular file"));
+        assert!(read("fil: x").unwrap_err().contains("fil"));
+    }
+}
