@@ -4,7 +4,7 @@
 //! takes `success_threshold` successes in a row; out of unknown one success is enough. A fault of our own (an
 //! [`Verdict::Unknown`]) neither counts nor forgives: the count goes on where it stood.
 
-use crate::observation::Severity;
+use crate::observation::{Severity, Signal};
 
 /// How many results in a row change the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,6 +211,39 @@ impl Levels {
         let set: Vec<_> = Severity::ALL.into_iter().filter_map(|s| self.get(s).map(|level| (s, level))).collect();
         set.windows(2).find(|pair| pair[0].1 > pair[1].1).map(|pair| (pair[0].0, pair[1].0))
     }
+}
+
+/// A signal and the thresholds that were configured for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    /// What is compared.
+    pub signal: &'static Signal,
+    /// With which values.
+    pub levels: Levels,
+}
+
+/// A threshold that a value is above.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Crossing {
+    /// Of which signal.
+    pub signal: &'static Signal,
+    /// How grave it is.
+    pub severity: Severity,
+    /// The value in the signal's base unit.
+    pub value: f64,
+    /// The threshold in the signal's base unit.
+    pub threshold: f64,
+}
+
+/// The gravest crossing among the values of one run.
+pub fn gravest_crossing(limits: &[Limit], values: &[(&'static Signal, f64)]) -> Option<Crossing> {
+    let crossings = limits.iter().filter_map(|limit| {
+        let (_, value) = values.iter().find(|(signal, _)| std::ptr::eq(*signal, limit.signal))?;
+        let severity = limit.levels.crossed_by(*value)?;
+        let threshold = limit.levels.get(severity)?;
+        Some(Crossing { signal: limit.signal, severity, value: *value, threshold })
+    });
+    crossings.max_by_key(|crossing| crossing.severity)
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! Data flows one way: configuration → probes → observations → health → board → metrics, status page, remedies.
 //! `ARCHITECTURE.md` is the map of the house.
 
+pub mod board;
 pub mod health;
+pub mod metrics;
 pub mod net;
 pub mod observation;
 pub mod probe;

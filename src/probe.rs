@@ -9,7 +9,7 @@ pub mod process;
 pub mod tcp;
 pub mod tls;
 
-use crate::health;
+use crate::health::{self, Limit};
 use crate::net::Roots;
 use crate::observation::{Failure, Family, Readings, Reason, Scope, Severity, Signal, Unit};
 use crate::values::{Invalid, Period, Quantity};
@@ -119,15 +119,6 @@ pub struct Cadence {
     pub retry_interval: Duration,
     /// The longest that one run may take.
     pub timeout: Duration,
-}
-
-/// The thresholds of one signal, in its base unit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limit {
-    /// What is compared.
-    pub signal: &'static Signal,
-    /// With which values.
-    pub levels: health::Levels,
 }
 
 /// A probe that is ready to be built: everything resolved, nothing left to default.

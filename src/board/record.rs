@@ -1,0 +1,364 @@
+//! What is remembered of one probe.
+
+use super::{Descriptor, Histogram};
+use crate::health::{Crossing, Incident, State, Status, Transition, Verdict, gravest_crossing};
+use crate::observation::{Failure, Family, FamilyType, Observation, Reading, Readings, Reason};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Upper bounds of the latency histogram, in seconds.
+pub const LATENCY_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// How many changes of state the page can show.
+const CHANGES_KEPT: usize = 32;
+
+/// The latest run.
+#[derive(Debug, Clone)]
+pub struct LastRun {
+    /// When it began, in seconds since the Unix epoch.
+    pub started_at: f64,
+    /// How long it took.
+    pub duration: Duration,
+    /// Success, or why not.
+    pub outcome: Result<(), Failure>,
+}
+
+/// A change of state, for people.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// When, in seconds since the Unix epoch.
+    pub at: f64,
+    /// Before.
+    pub from: Status,
+    /// After.
+    pub to: Status,
+    /// The failure that led to it, if one did.
+    pub failure: Option<Failure>,
+}
+
+/// The last hundred known results, one bit each.
+#[derive(Debug, Clone, Copy, Default)]
+struct Window {
+    bits: u128,
+    length: u32,
+}
+
+impl Window {
+    const SIZE: u32 = 100;
+
+    fn push(&mut self, success: bool) {
+        self.bits = ((self.bits << 1) | u128::from(success)) & ((1 << Self::SIZE) - 1);
+        self.length = (self.length + 1).min(Self::SIZE);
+    }
+
+    fn ratio(self) -> Option<f64> {
+        (self.length > 0).then(|| f64::from(self.bits.count_ones()) / f64::from(self.length))
+    }
+}
+
+/// Everything that is known of one probe.
+#[derive(Debug)]
+pub struct Record {
+    /// Where the state machine stands.
+    pub state: State,
+    /// Since when the status is what it is, in seconds since the Unix epoch; none before the first run.
+    pub status_since: Option<f64>,
+    /// When a run last began, known or not, in seconds since the Unix epoch.
+    pub last_run_at: Option<f64>,
+    /// When a successful run last began, in seconds since the Unix epoch.
+    pub last_success_at: Option<f64>,
+    /// The latest run that says something about the target.
+    pub last_known: Option<LastRun>,
+    /// Our own fault, while the latest run was one.
+    pub own_fault: Option<Failure>,
+    /// Runs, known or not.
+    pub runs: u64,
+    /// Runs that ended with our own fault.
+    pub unknown: u64,
+    /// Incidents that were confirmed.
+    pub incidents: u64,
+    /// How long known runs took.
+    pub latency: Histogram,
+    /// The gravest threshold that the latest known run crossed.
+    pub crossing: Option<Crossing>,
+    /// Changes of state, the newest last.
+    pub changes: VecDeque<Change>,
+    readings: Readings,
+    sums: Vec<Reading>,
+    failures: [u64; Reason::ALL.len()],
+    window: Window,
+    failing_since: Option<Instant>,
+    unhealthy_for: Duration,
+    unhealthy_counted_until: Option<Instant>,
+}
+
+impl Record {
+    /// A record without a past. Counters without labels of their own are known from the start, at 0.
+    pub fn new(families: &'static [&'static Family]) -> Self {
+        let known = families.iter().filter(|f| f.family_type == FamilyType::Counter && f.labels.is_empty());
+        Self {
+            state: State::default(),
+            status_since: None,
+            last_run_at: None,
+            last_success_at: None,
+            last_known: None,
+            own_fault: None,
+            runs: 0,
+            unknown: 0,
+            incidents: 0,
+            latency: Histogram::new(LATENCY_BOUNDS),
+            crossing: None,
+            changes: VecDeque::new(),
+            readings: Readings::default(),
+            sums: known.map(|family| Reading { family, labels: None, value: 0.0 }).collect(),
+            failures: [0; Reason::ALL.len()],
+            window: Window::default(),
+            failing_since: None,
+            unhealthy_for: Duration::ZERO,
+            unhealthy_counted_until: None,
+        }
+    }
+
+    /// The same past for a cell that takes over. The latest gauges are left behind: what the new configuration
+    /// measures is known after its first run, and nothing stale is ever exported.
+    pub(super) fn clone_for(&self, families: &'static [&'static Family]) -> Self {
+        let mut sums = Self::new(families).sums;
+        for sum in &self.sums {
+            match sums.iter_mut().find(|known| known.same_series(sum)) {
+                Some(known) => known.value = sum.value,
+                None => sums.push(sum.clone()),
+            }
+        }
+        Self {
+            latency: self.latency.clone(),
+            changes: self.changes.clone(),
+            last_known: self.last_known.clone(),
+            own_fault: self.own_fault.clone(),
+            readings: Readings::default(),
+            sums,
+            ..*self
+        }
+    }
+
+    /// How often it failed for one reason.
+    pub fn failures(&self, reason: Reason) -> u64 {
+        self.failures[reason as usize]
+    }
+
+    /// The share of successes among the last hundred known runs.
+    pub fn success_ratio(&self) -> Option<f64> {
+        self.window.ratio()
+    }
+
+    /// What the latest known run wrote down.
+    pub fn readings(&self) -> &Readings {
+        &self.readings
+    }
+
+    /// Counters of the kind.
+    pub fn sums(&self) -> &[Reading] {
+        &self.sums
+    }
+
+    /// The time spent in incidents, each counted from its first failure; an open one counts until now, except while
+    /// our own fault leaves us blind.
+    pub fn unhealthy_for(&self, now: Instant) -> Duration {
+        let open = self.unhealthy_counted_until.map_or(Duration::ZERO, |until| now.saturating_duration_since(until));
+        self.unhealthy_for + open
+    }
+
+    /// Takes what a run saw.
+    pub(super) fn take(
+        &mut self,
+        observation: Observation,
+        descriptor: &Descriptor,
+        now: Instant,
+    ) -> (Option<Transition>, Readings) {
+        let verdict = match &observation.outcome {
+            Ok(()) => Verdict::Success,
+            Err(failure) if failure.reason == Reason::Local => Verdict::Unknown,
+            Err(_) => Verdict::Failure,
+        };
+        let (next, transition) = self.state.step(descriptor.policy, verdict);
+        self.account(next, transition, now);
+        self.state = next;
+        if let Some(transition) = transition {
+            self.remember(transition, &observation);
+        }
+        self.status_since.get_or_insert(observation.started_at);
+        self.runs += 1;
+        self.last_run_at = Some(observation.started_at);
+        for increment in observation.readings.increments() {
+            self.add(increment);
+        }
+        (transition, self.keep(observation, descriptor, verdict))
+    }
+
+    /// Keeps the run itself; gives back the sheet that is no longer needed.
+    fn keep(&mut self, observation: Observation, descriptor: &Descriptor, verdict: Verdict) -> Readings {
+        let Observation { started_at, duration, outcome, readings } = observation;
+        match (verdict, &outcome) {
+            (Verdict::Unknown, Err(failure)) => {
+                // Blind runs leave the picture of the target as it was.
+                self.unknown += 1;
+                self.own_fault = Some(failure.clone());
+                return readings;
+            }
+            (_, Err(failure)) => self.failures[failure.reason as usize] += 1,
+            (_, Ok(())) => self.last_success_at = Some(started_at),
+        }
+        self.own_fault = None;
+        self.window.push(outcome.is_ok());
+        self.latency.observe(duration.as_secs_f64());
+        self.crossing = gravest_crossing(&descriptor.limits, readings.signals());
+        self.last_known = Some(LastRun { started_at, duration, outcome });
+        std::mem::replace(&mut self.readings, readings)
+    }
+
+    fn account(&mut self, next: State, transition: Option<Transition>, now: Instant) {
+        self.unhealthy_for = self.unhealthy_for(now);
+        if next.consecutive_failures() == 0 && !next.is_unhealthy() {
+            self.failing_since = None;
+        } else {
+            self.failing_since.get_or_insert(now);
+        }
+        if transition.and_then(|t| t.incident) == Some(Incident::Confirmed) {
+            self.incidents += 1;
+            let since = self.failing_since.unwrap_or(now);
+            self.unhealthy_for += now.saturating_duration_since(since);
+        }
+        self.unhealthy_counted_until = (next.status() == Status::Unhealthy).then_some(now);
+    }
+
+    fn remember(&mut self, transition: Transition, observation: &Observation) {
+        let at = observation.started_at + observation.duration.as_secs_f64();
+        self.status_since = Some(at);
+        if self.changes.len() == CHANGES_KEPT {
+            self.changes.pop_front();
+        }
+        let failure = observation.outcome.as_ref().err().cloned();
+        self.changes.push_back(Change { at, from: transition.from, to: transition.to, failure });
+    }
+
+    fn add(&mut self, increment: &Reading) {
+        match self.sums.iter_mut().find(|sum| sum.same_series(increment)) {
+            Some(sum) => sum.value += increment.value,
+            None => self.sums.push(increment.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Policy;
+    use crate::observation::Scope;
+
+    static RESTARTS: Family = Family::counter("banken_test_restarts_total", Scope::Probe, &[], "Restarts");
+    static DEPTH: Family = Family::gauge("banken_test_depth", Scope::Probe, &[], "Depth");
+
+    static FAMILIES: [&Family; 2] = [&RESTARTS, &DEPTH];
+
+    fn descriptor() -> Descriptor {
+        Descriptor {
+            name: "x".into(),
+            kind: "tcp",
+            group: None,
+            interval: Duration::from_secs(30),
+            policy: Policy { failure_threshold: 3, success_threshold: 2 },
+            limits: Vec::new(),
+            reasons: &[Reason::Connect],
+            families: &FAMILIES,
+        }
+    }
+
+    struct Story {
+        record: Record,
+        now: Instant,
+    }
+
+    impl Story {
+        fn begin() -> Self {
+            Self { record: Record::new(descriptor().families), now: Instant::now() }
+        }
+
+        fn run(&mut self, reason: Option<Reason>) -> &mut Self {
+            self.run_with(reason, |_| {})
+        }
+
+        fn run_with(&mut self, reason: Option<Reason>, write: impl FnOnce(&mut Readings)) -> &mut Self {
+            self.now += Duration::from_secs(10);
+            let mut readings = Readings::default();
+            write(&mut readings);
+            let outcome = reason.map_or(Ok(()), |reason| Err(Failure::new(reason, "told to")));
+            let observation = Observation { started_at: 1.0, duration: Duration::from_millis(1), outcome, readings };
+            self.record.take(observation, &descriptor(), self.now);
+            self
+        }
+    }
+
+    #[test]
+    fn an_incident_is_counted_from_its_first_failure_until_the_verified_recovery() {
+        let mut story = Story::begin();
+        let failed = Some(Reason::Connect);
+        story.run(None).run(failed).run(failed);
+        assert_eq!((story.record.incidents, story.record.unhealthy_for(story.now)), (0, Duration::ZERO));
+        story.run(failed);
+        assert_eq!((story.record.incidents, story.record.unhealthy_for(story.now)), (1, Duration::from_secs(20)));
+        let later = story.now + Duration::from_secs(5);
+        assert_eq!(story.record.unhealthy_for(later), Duration::from_secs(25), "an open incident goes on");
+        story.run(None).run(None);
+        assert_eq!(story.record.state.status(), Status::Healthy);
+        assert_eq!(story.record.unhealthy_for(story.now + Duration::from_secs(99)), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn our_own_fault_leaves_success_ratio_readings_and_failures_alone() {
+        let mut story = Story::begin();
+        story.run_with(None, |out| out.set(&DEPTH, 7.0));
+        story.run_with(Some(Reason::Local), |out| out.set(&DEPTH, 0.0));
+        let record = &story.record;
+        assert_eq!(record.readings().value(&DEPTH), Some(7.0));
+        assert_eq!((record.runs, record.unknown, record.success_ratio()), (2, 1, Some(1.0)));
+        assert_eq!(record.failures(Reason::Local), 0);
+        assert_eq!(record.state.status(), Status::Unknown);
+    }
+
+    #[test]
+    fn the_ratio_forgets_what_is_older_than_a_hundred_runs() {
+        let mut story = Story::begin();
+        for _ in 0..50 {
+            story.run(Some(Reason::Connect));
+        }
+        assert_eq!(story.record.success_ratio(), Some(0.0));
+        for _ in 0..75 {
+            story.run(None);
+        }
+        assert_eq!(story.record.success_ratio(), Some(0.75));
+    }
+
+    #[test]
+    fn counters_start_at_zero_and_go_on_in_the_cell_that_takes_over_while_gauges_do_not() {
+        let mut story = Story::begin();
+        assert_eq!(story.record.sums()[0].value, 0.0);
+        story.run_with(None, |out| {
+            out.add(&RESTARTS, 2.0);
+            out.set(&DEPTH, 1.0);
+        });
+        let heir = story.record.clone_for(descriptor().families);
+        assert_eq!(heir.sums()[0].value, 2.0);
+        assert_eq!((heir.runs, heir.readings().value(&DEPTH)), (1, None));
+    }
+
+    #[test]
+    fn changes_of_state_are_remembered_up_to_a_bound() {
+        let mut story = Story::begin();
+        for _ in 0..40 {
+            story.run(None).run(Some(Reason::Connect));
+        }
+        assert_eq!(story.record.changes.len(), CHANGES_KEPT);
+        let newest = story.record.changes.back().unwrap();
+        assert_eq!((newest.from, newest.to), (Status::Healthy, Status::Suspect));
+    }
+}

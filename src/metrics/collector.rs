@@ -1,0 +1,246 @@
+//! Encodes the board through prometheus-client, with label sets that were rendered once.
+
+use super::catalogue::{OWN, PER_PROBE, ProbeView};
+use super::own_process;
+use crate::board::{Board, Histogram, ProbeCell};
+use crate::observation::{Family, FamilyType, Labels, Reading, Scope, Severity, Signal};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, MetricEncoder, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use tokio::time::Instant;
+
+/// Encodes a board as the body of a scrape.
+#[derive(Debug)]
+pub struct Exposition {
+    registry: Registry,
+    board: Arc<Board>,
+    last_length: AtomicUsize,
+}
+
+impl Exposition {
+    /// Of this board.
+    pub fn new(board: Arc<Board>) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(BoardCollector { board: Arc::clone(&board) }));
+        Self { registry, board, last_length: AtomicUsize::new(4096) }
+    }
+
+    /// The board's state as text in the OpenMetrics format.
+    ///
+    /// # Errors
+    /// When the encoder refuses a family, which is a defect of the catalogue.
+    pub fn open_metrics(&self) -> Result<String, fmt::Error> {
+        let begun = std::time::Instant::now();
+        // A scrape is about as long as the one before: growing a large text step by step would copy it many times.
+        let mut text = String::with_capacity(self.last_length.load(Ordering::Relaxed) * 9 / 8);
+        text::encode(&mut text, &self.registry)?;
+        self.last_length.store(text.len(), Ordering::Relaxed);
+        self.board.own.set_scrape_duration(begun.elapsed());
+        Ok(text)
+    }
+}
+
+static NO_LABELS: LazyLock<Labels> = LazyLock::new(Labels::default);
+
+/// Writes the samples of one family.
+pub struct Samples<'a, 'e> {
+    encoder: &'a mut MetricEncoder<'e>,
+    family: &'static Family,
+    base: &'a Labels,
+}
+
+impl<'a, 'e> Samples<'a, 'e> {
+    fn of_cell(encoder: &'a mut MetricEncoder<'e>, family: &'static Family, cell: &'a ProbeCell) -> Self {
+        let base = match family.scope {
+            Scope::Probe => cell.labels(),
+            Scope::Name => cell.name_label(),
+            Scope::Bare => &NO_LABELS,
+        };
+        Self { encoder, family, base }
+    }
+
+    fn of_banken(encoder: &'a mut MetricEncoder<'e>, family: &'static Family) -> Self {
+        Self { encoder, family, base: &NO_LABELS }
+    }
+
+    /// A sample without labels of the family's own.
+    pub fn value(&mut self, value: f64) -> fmt::Result {
+        let labels = Set { head: "", key: self.base.until_last_value(), value: self.base.last_value() };
+        self.sample(labels, value)
+    }
+
+    /// A sample, where there is a value.
+    pub fn optional(&mut self, value: Option<f64>) -> fmt::Result {
+        value.map_or(Ok(()), |value| self.value(value))
+    }
+
+    /// A sample with one label of the family's own.
+    pub fn labelled(&mut self, key: &str, label: &str, value: f64) -> fmt::Result {
+        self.sample(Set { head: self.base.text(), key, value: label }, value)
+    }
+
+    /// A sample with the family's own labels, already rendered.
+    pub fn rendered(&mut self, labels: &Labels, value: f64) -> fmt::Result {
+        let labels = Set { head: self.base.text(), key: labels.until_last_value(), value: labels.last_value() };
+        self.sample(labels, value)
+    }
+
+    /// All samples of a histogram.
+    pub fn histogram(&mut self, histogram: &Histogram) -> fmt::Result {
+        let buckets: Vec<_> = histogram.buckets().collect();
+        let labels = Set { head: "", key: self.base.until_last_value(), value: self.base.last_value() };
+        if self.base.is_empty() {
+            self.encoder.encode_histogram::<Set<'_>>(histogram.sum(), histogram.count(), &buckets, None)
+        } else {
+            self.encoder.encode_family(&labels)?.encode_histogram::<Set<'_>>(
+                histogram.sum(),
+                histogram.count(),
+                &buckets,
+                None,
+            )
+        }
+    }
+
+    fn reading(&mut self, reading: &Reading) -> fmt::Result {
+        match &reading.labels {
+            Some(labels) => self.rendered(labels, reading.value),
+            None => self.value(reading.value),
+        }
+    }
+
+    fn sample(&mut self, labels: Set<'_>, value: f64) -> fmt::Result {
+        if labels.key.is_empty() {
+            return encode(self.encoder, self.family.family_type, value);
+        }
+        encode(&mut self.encoder.encode_family(&labels)?, self.family.family_type, value)
+    }
+}
+
+/// Whole numbers are printed as such: they are most of a scrape, and a float's shortest form costs much more.
+fn encode(encoder: &mut MetricEncoder<'_>, family_type: FamilyType, value: f64) -> fmt::Result {
+    const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = value.fract() == 0.0 && value.abs() < LARGEST_EXACT;
+    match family_type {
+        FamilyType::Counter if whole => encoder.encode_counter::<Set<'_>, u64, f64>(&(value as u64), None),
+        FamilyType::Counter => encoder.encode_counter::<Set<'_>, f64, f64>(&value, None),
+        _ if whole => encoder.encode_gauge(&(value as i64)),
+        _ => encoder.encode_gauge(&value),
+    }
+}
+
+/// A label set that is already text. The encoder takes keys as they are and escapes values, so everything up to the
+/// last value is handed over as one key.
+struct Set<'a> {
+    head: &'a str,
+    key: &'a str,
+    value: &'a str,
+}
+
+impl EncodeLabelSet for Set<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let mut label = encoder.encode_label();
+        let mut key = label.encode_label_key()?;
+        if !self.head.is_empty() {
+            key.write_str(self.head)?;
+            key.write_str(",")?;
+        }
+        key.write_str(self.key)?;
+        let mut value = key.encode_label_value()?;
+        value.write_str(self.value)?;
+        value.finish()
+    }
+}
+
+#[derive(Debug)]
+struct BoardCollector {
+    board: Arc<Board>,
+}
+
+impl Collector for BoardCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let cells = self.board.probes();
+        let now = Instant::now();
+        for row in PER_PROBE {
+            let mut metric = begin(&mut encoder, &row.family)?;
+            for cell in cells.iter() {
+                let mut samples = Samples::of_cell(&mut metric, &row.family, cell);
+                cell.read(|record| (row.write)(&ProbeView { cell, record, now }, &mut samples))?;
+            }
+        }
+        for family in distinct(cells.iter().flat_map(|cell| cell.descriptor().families.iter().copied())) {
+            let mut metric = begin(&mut encoder, family)?;
+            for cell in cells.iter().filter(|cell| publishes(cell, family)) {
+                kind_samples(&mut Samples::of_cell(&mut metric, family, cell), cell, family)?;
+            }
+        }
+        let signals = cells.iter().flat_map(|cell| cell.descriptor().limits.iter().map(|limit| limit.signal));
+        for family in distinct(signals.map(|signal| signal.threshold)) {
+            let mut metric = begin(&mut encoder, family)?;
+            for cell in cells.iter() {
+                let of_family = |signal: &Signal| std::ptr::eq(signal.threshold, family);
+                threshold_samples(&mut Samples::of_cell(&mut metric, family, cell), cell, of_family)?;
+            }
+        }
+        for row in OWN {
+            let mut metric = begin(&mut encoder, &row.family)?;
+            (row.write)(&self.board, &mut Samples::of_banken(&mut metric, &row.family))?;
+        }
+        for (family, value) in own_process::read() {
+            let mut metric = begin(&mut encoder, family)?;
+            Samples::of_banken(&mut metric, family).optional(value)?;
+        }
+        Ok(())
+    }
+}
+
+fn begin<'a>(encoder: &'a mut DescriptorEncoder<'_>, family: &'static Family) -> Result<MetricEncoder<'a>, fmt::Error> {
+    let (name, metric_type) = match family.family_type {
+        FamilyType::Gauge => (family.name, MetricType::Gauge),
+        FamilyType::Histogram => (family.name, MetricType::Histogram),
+        // The encoder adds `_total` to each sample itself.
+        FamilyType::Counter => (family.name.strip_suffix("_total").unwrap_or(family.name), MetricType::Counter),
+    };
+    encoder.encode_descriptor(name, family.help, None, metric_type)
+}
+
+fn publishes(cell: &ProbeCell, family: &'static Family) -> bool {
+    cell.descriptor().families.iter().any(|known| std::ptr::eq(*known, family))
+}
+
+fn kind_samples(out: &mut Samples<'_, '_>, cell: &ProbeCell, family: &'static Family) -> fmt::Result {
+    cell.read(|record| {
+        let readings = match family.family_type {
+            FamilyType::Counter => record.sums(),
+            _ => record.readings().gauges(),
+        };
+        let mut of_family = readings.iter().filter(|reading| std::ptr::eq(reading.family, family));
+        of_family.try_for_each(|reading| out.reading(reading))
+    })
+}
+
+fn threshold_samples(out: &mut Samples<'_, '_>, cell: &ProbeCell, of_family: impl Fn(&Signal) -> bool) -> fmt::Result {
+    for limit in cell.descriptor().limits.iter().filter(|limit| of_family(limit.signal)) {
+        for severity in Severity::ALL {
+            if let Some(level) = limit.levels.get(severity) {
+                out.labelled("severity", severity.as_str(), level)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Each family once, sorted by name, so that two scrapes have the same order.
+fn distinct(families: impl Iterator<Item = &'static Family>) -> Vec<&'static Family> {
+    let mut distinct: Vec<&'static Family> = Vec::new();
+    for family in families {
+        if !distinct.iter().any(|known| std::ptr::eq(*known, family)) {
+            distinct.push(family);
+        }
+    }
+    distinct.sort_by_key(|family| family.name);
+    distinct
+}

@@ -1,0 +1,54 @@
+//! `docs/metrics.md`, written from the catalogue, so that it cannot say anything else than the binary.
+
+use super::catalogue::{OWN, PER_PROBE};
+use super::own_process;
+use crate::observation::Family;
+use std::fmt::Write as _;
+
+/// Families under one heading.
+pub struct Section {
+    /// The heading.
+    pub title: String,
+    /// What stands below it.
+    pub families: Vec<&'static Family>,
+}
+
+/// The sections that do not depend on kinds.
+pub fn common_sections() -> (Section, Section) {
+    let per_probe = PER_PROBE.iter().map(|row| &row.family).collect();
+    let own = OWN.iter().map(|row| &row.family).chain(own_process::FAMILIES).collect();
+    (
+        Section { title: "Every probe".into(), families: per_probe },
+        Section { title: "Banken itself".into(), families: own },
+    )
+}
+
+/// The page.
+pub fn markdown(sections: &[Section]) -> String {
+    let mut page = String::from(INTRODUCTION);
+    for section in sections {
+        // Writing to a String cannot fail.
+        let _ = write!(page, "\n## {}\n\n| family | type | labels | meaning |\n|---|---|---|---|\n", section.title);
+        for family in &section.families {
+            let labels: Vec<_> = family.scope.labels().iter().chain(family.labels).copied().collect();
+            let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+            let name = family.name;
+            let _ = writeln!(page, "| `{name}` | {} | {labels} | {} |", family.family_type.as_str(), family.help);
+        }
+    }
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Metrics
+
+This page is generated from the catalogue in the source, and a test holds it against the binary.
+
+All values are in base units (seconds, bytes, ratios from 0 to 1). Counters end in `_total`, exist from the start and
+go on across reloads of the configuration. A verdict or a time exists only once there is one. No sample carries a
+timestamp, and no label holds error text, a URL or a process id. `group` is there only where the configuration sets
+one. `job` and `instance` are Prometheus's own labels.
+
+`GET /metrics` answers `text/plain; version=0.0.4` or `application/openmetrics-text; version=1.0.0`, as `Accept` asks
+for, compressed with gzip where `Accept-Encoding` allows it.
+";

@@ -1,0 +1,92 @@
+//! The standard `process_*` families of Banken itself, read when they are asked for.
+
+use crate::observation::{Family, Scope};
+
+const fn gauge(name: &'static str, help: &'static str) -> Family {
+    Family::gauge(name, Scope::Bare, &[], help)
+}
+
+static CPU: Family = Family::counter(
+    "process_cpu_seconds_total",
+    Scope::Bare,
+    &[],
+    "CPU time that Banken used in user and system mode, in seconds",
+);
+static RESIDENT: Family = gauge("process_resident_memory_bytes", "Resident memory of Banken, in bytes");
+static VIRTUAL: Family = gauge("process_virtual_memory_bytes", "Virtual memory of Banken, in bytes");
+static OPEN_FDS: Family = gauge("process_open_fds", "Open file descriptors of Banken");
+static MAX_FDS: Family = gauge("process_max_fds", "File descriptors that Banken may open at most");
+static THREADS: Family = gauge("process_threads", "Threads of Banken");
+static START: Family = gauge("process_start_time_seconds", "When Banken started, in seconds since the Unix epoch");
+
+/// Every one of these families.
+pub static FAMILIES: [&Family; 7] = [&CPU, &RESIDENT, &VIRTUAL, &OPEN_FDS, &MAX_FDS, &THREADS, &START];
+
+/// The values now; what `/proc` does not give is left out.
+pub fn read() -> [(&'static Family, Option<f64>); 7] {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok();
+    let fields = stat.as_deref().and_then(Stat::parse);
+    let ticks = rustix::param::clock_ticks_per_second() as f64;
+    let page = rustix::param::page_size() as f64;
+    let from_stat = |value: fn(&Stat) -> f64| fields.as_ref().map(value);
+    [
+        (&CPU, from_stat(|stat| stat.cpu_ticks).map(|spent| spent / ticks)),
+        (&RESIDENT, from_stat(|stat| stat.resident_pages).map(|pages| pages * page)),
+        (&VIRTUAL, from_stat(|stat| stat.virtual_bytes)),
+        (&OPEN_FDS, std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64)),
+        (&MAX_FDS, rustix::process::getrlimit(rustix::process::Resource::Nofile).current.map(|limit| limit as f64)),
+        (&THREADS, from_stat(|stat| stat.threads)),
+        (&START, fields.as_ref().zip(boot_time()).map(|(stat, boot)| boot + stat.start_ticks / ticks)),
+    ]
+}
+
+/// The fields of `/proc/self/stat` that are published (proc(5)).
+struct Stat {
+    cpu_ticks: f64,
+    threads: f64,
+    start_ticks: f64,
+    virtual_bytes: f64,
+    resident_pages: f64,
+}
+
+impl Stat {
+    fn parse(text: &str) -> Option<Self> {
+        // The command's name may hold spaces and parentheses: the fields begin after the last one.
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        // Field 3 of proc(5) stands at index 0.
+        let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
+        Some(Self {
+            cpu_ticks: field(14)? + field(15)?,
+            threads: field(20)?,
+            start_ticks: field(22)?,
+            virtual_bytes: field(23)?,
+            resident_pages: field(24)?,
+        })
+    }
+}
+
+fn boot_time() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_this_very_process_is_known_and_plausible() {
+        for (family, value) in read() {
+            let value = value.unwrap_or_else(|| panic!("{} is missing", family.name));
+            assert!(value > 0.0 || family.name == CPU.name, "{} = {value}", family.name);
+        }
+    }
+
+    #[test]
+    fn a_command_with_parentheses_does_not_shift_the_fields() {
+        let text = "7 (a) b) ) S 1 7 7 0 -1 4194560 100 0 0 0 30 12 0 0 20 0 5 0 900 1000000 250 18446744073709551615";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.cpu_ticks, stat.threads, stat.start_ticks), (42.0, 5.0, 900.0));
+        assert!(Stat::parse("7 (a) S 1").is_none());
+    }
+}
