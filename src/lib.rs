@@ -9,4 +9,5 @@ pub mod metrics;
 pub mod net;
 pub mod observation;
 pub mod probe;
+pub mod schedule;
 pub mod values;
