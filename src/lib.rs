@@ -4,6 +4,7 @@
 //! `ARCHITECTURE.md` is the map of the house.
 
 pub mod board;
+pub mod config;
 pub mod health;
 pub mod metrics;
 pub mod net;

@@ -301,7 +301,7 @@ impl Spec {
 }
 
 /// Below this a cadence is a busy loop.
-const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+pub(crate) const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
 
 impl Plan {
     /// Builds the probe.

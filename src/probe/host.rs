@@ -8,9 +8,16 @@ use serde::Deserialize;
 pub static KIND: Kind =
     Kind { name: "host", summary: "stub", example: "[]", reasons: &[], families: &[], signals: &[] };
 /// The block.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {}
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// I.
+    pub interval: Option<crate::values::Period>,
+    /// T.
+    pub thresholds: std::collections::BTreeMap<String, super::Thresholds>,
+}
+/// D.
+pub const DEFAULT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(15);
 impl Config {
     /// Builds.
     ///

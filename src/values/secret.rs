@@ -23,6 +23,8 @@ impl fmt::Debug for Secret {
     }
 }
 
+const NOT_TEXT: &str = "a number is not a secret: put it in quotes, so that its digits are kept as they are";
+
 /// Secrets and certificates are small; a larger file is a mistake in the path.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -57,6 +59,16 @@ impl<'de> Deserialize<'de> for Secret {
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
                 Ok(Secret(text.to_owned()))
+            }
+            // serde's own message would print the number.
+            fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Secret, E> {
+                Err(E::custom(NOT_TEXT))
+            }
+            fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Secret, E> {
+                Err(E::custom(NOT_TEXT))
+            }
+            fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Secret, E> {
+                Err(E::custom(NOT_TEXT))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
                 let path = super::pem::file_block(map)?;
