@@ -3,6 +3,7 @@
 //! Data flows one way: configuration → probes → observations → health → board → metrics, status page, remedies.
 //! `ARCHITECTURE.md` is the map of the house.
 
+pub mod app;
 pub mod board;
 pub mod config;
 pub mod health;
@@ -12,3 +13,4 @@ pub mod observation;
 pub mod probe;
 pub mod schedule;
 pub mod values;
+pub mod web;

@@ -37,6 +37,11 @@ impl ConfigError {
         Self { origin, problems: vec![Problem { line: None, column: None, path: String::new(), message }] }
     }
 
+    /// Banken itself failed while it read a configuration.
+    pub fn defect(origin: String, what: &str) -> Self {
+        Self::whole(origin, format!("a defect in Banken while it was read: {what}; please report it"))
+    }
+
     /// The text is not YAML.
     pub(super) fn syntax(origin: &str, error: &serde_yaml::Error) -> Self {
         let place = error.location();

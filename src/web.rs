@@ -1,0 +1,82 @@
+//! The router: what is answered where. One file per page or API; the bounds of the server are in `server.rs`.
+
+mod control;
+mod metrics;
+mod page;
+mod server;
+mod status;
+
+pub use server::serve;
+
+use crate::board::Board;
+use crate::metrics::Exposition;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// A wish to reload, and where to answer: what was done, or every mistake.
+pub type ReloadRequest = oneshot::Sender<Result<String, String>>;
+
+/// What handlers share. They only read the board.
+#[derive(Clone)]
+pub struct State {
+    board: Arc<Board>,
+    exposition: Arc<Exposition>,
+    reload: mpsc::Sender<ReloadRequest>,
+}
+
+impl State {
+    /// Of this board; wishes to reload go to `reload`.
+    pub fn new(board: Arc<Board>, exposition: Exposition, reload: mpsc::Sender<ReloadRequest>) -> Self {
+        Self { board, exposition: Arc::new(exposition), reload }
+    }
+}
+
+/// The largest body that is read of a request.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The longest that a request may take, its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Everything that is answered.
+pub fn router(state: State) -> Router {
+    // The fastest level halves the bytes of a scrape ten times over already; the default one costs ten times as much.
+    let compression = CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest);
+    let header = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    Router::new()
+        .route("/", get(page::status))
+        .route("/assets/page.css", get(page::stylesheet))
+        .route("/assets/page.js", get(page::script))
+        .route("/assets/icon.svg", get(page::icon))
+        .route("/metrics", get(metrics::scrape))
+        .route("/healthz", get(control::alive))
+        .route("/readyz", get(control::ready))
+        .route("/api/v1/status", get(status::report))
+        .route("/api/v1/probes/{name}", get(status::probe))
+        .route("/-/reload", post(control::reload))
+        .fallback(not_found)
+        .with_state(state)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(compression)
+        .layer(header(header::CACHE_CONTROL, "no-store"))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(header(header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY))
+}
+
+async fn not_found() -> Response {
+    let text = "there is nothing here; try /, /metrics, /healthz, /readyz, /api/v1/status or /api/v1/probes/NAME\n";
+    (StatusCode::NOT_FOUND, text).into_response()
+}

@@ -1,0 +1,22 @@
+//! `/api/v1/status` and `/api/v1/probes/{name}`.
+
+use super::State;
+use crate::board::report::{Detail, Report};
+use axum::Json;
+use axum::extract::{self, Path};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// Everything in short.
+pub async fn report(extract::State(state): extract::State<State>) -> Json<Report> {
+    Json(Report::of(&state.board))
+}
+
+/// One probe in full.
+pub async fn probe(extract::State(state): extract::State<State>, Path(name): Path<String>) -> Response {
+    match state.board.probe(&name) {
+        Some(cell) => Json(Detail::of(&cell)).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({ "error": "there is no probe of this name" }))).into_response(),
+    }
+}
