@@ -190,7 +190,7 @@ fn read(path: &Path) -> Result<String, String> {
         return Err("is larger than 16 MiB, which is hardly a configuration".into());
     }
     String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..error.utf8_error().valid_up_to()]).count() + 1;
         format!("is not UTF-8 text: the first wrong byte is in line {line}; save it as UTF-8")
     })
 }

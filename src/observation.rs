@@ -131,7 +131,8 @@ pub fn is_own_shortage(error: &std::io::Error) -> bool {
 }
 
 /// How grave a crossed threshold is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
     Info,

@@ -316,6 +316,9 @@ impl Plan {
 }
 
 /// A name that can be a label, a path of the API and a key on the command line.
+///
+/// # Errors
+/// What a name looks like.
 pub fn check_name(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-');
     let first = name.chars().next();

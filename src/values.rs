@@ -212,6 +212,9 @@ text_value!(HttpUrl, "HttpUrl", "a URL such as http://127.0.0.1:8082/", parse_ht
 });
 
 /// A duration as text: `30s`, `1m30s`, `500ms`.
+///
+/// # Errors
+/// How a duration is written.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|error| format!("{text:?} is not a duration ({error}): write a number and a unit, as in 30s or 1m30s"))
@@ -236,6 +239,9 @@ impl serde::Serialize for Period {
 pub struct Size(pub u64);
 
 /// Reads a size; see [`Size`].
+///
+/// # Errors
+/// How a size is written.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is not a size: write a number and a unit, as in 512MiB, 2GB or 4096");
     let text_trimmed = text.trim();

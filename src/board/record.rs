@@ -341,13 +341,13 @@ mod tests {
     #[test]
     fn counters_start_at_zero_and_go_on_in_the_cell_that_takes_over_while_gauges_do_not() {
         let mut story = Story::begin();
-        assert_eq!(story.record.sums()[0].value, 0.0);
+        assert_eq!(story.record.sums()[0].value.to_bits(), 0.0_f64.to_bits());
         story.run_with(None, |out| {
             out.add(&RESTARTS, 2.0);
             out.set(&DEPTH, 1.0);
         });
         let heir = story.record.clone_for(descriptor().families);
-        assert_eq!(heir.sums()[0].value, 2.0);
+        assert_eq!(heir.sums()[0].value.to_bits(), 2.0_f64.to_bits());
         assert_eq!((heir.runs, heir.readings().value(&DEPTH)), (1, None));
     }
 

@@ -9,6 +9,7 @@ use crate::health::Status;
 use crate::observation::{Family, Reading, Reason, Severity, Unit};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds since the Unix epoch, for display and timestamps.
@@ -95,7 +96,7 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The gravest threshold that is crossed.
-    #[serde(serialize_with = "severity_word", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
     /// Why the last run failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,12 +124,6 @@ pub struct Check {
     /// Since when the status is what it is, in seconds since the Unix epoch.
     #[serde(skip)]
     pub since_at: Option<f64>,
-}
-
-// Serde hands over a reference.
-#[allow(clippy::ref_option, reason = "the signature is serde's")]
-fn severity_word<S: serde::Serializer>(severity: &Option<Severity>, serializer: S) -> Result<S::Ok, S::Error> {
-    severity.map(Severity::as_str).serialize(serializer)
 }
 
 impl Check {
@@ -169,13 +164,10 @@ fn message(record: &Record) -> String {
     };
     if let Some(crossing) = record.crossing {
         let unit = crossing.signal.unit;
-        message.push_str(&format!(
-            "; {} {} is above {} ({})",
-            crossing.signal.key,
-            unit.show(crossing.value),
-            unit.show(crossing.threshold),
-            crossing.severity
-        ));
+        let (value, threshold) = (unit.show(crossing.value), unit.show(crossing.threshold));
+        let key = crossing.signal.key;
+        // Writing to a String cannot fail.
+        let _ = write!(message, "; {key} {value} is above {threshold} ({})", crossing.severity);
     }
     message
 }

@@ -40,7 +40,7 @@ pub fn deserialize<T: DeserializeOwned>(
         if !consequence {
             problems.push(problem(&message, &path, positions));
         }
-        let Some(last) = steps.last() else { return None };
+        let last = steps.last()?;
         if let Step::Key(key) = last {
             taken_out.entry(shown(&steps[..steps.len() - 1])).or_default().insert(key.clone());
         }
@@ -82,7 +82,7 @@ fn shown(steps: &[Step]) -> String {
         match step {
             Step::Key(key) if path.is_empty() => path.push_str(key),
             Step::Key(key) => path.extend([".", key]),
-            Step::Index { original, .. } => path.push_str(&format!("[{original}]")),
+            Step::Index { original, .. } => path.extend(["[", &original.to_string(), "]"]),
         }
     }
     path

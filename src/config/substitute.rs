@@ -13,7 +13,7 @@ pub fn environment(
     lookup: impl Fn(&str) -> Option<String>,
 ) -> Substituted {
     let mut substituted = Substituted::new();
-    walk(value, String::new(), &mut |path, text| {
+    walk(value, "", &mut |path, text| {
         if !text.contains("${") {
             return;
         }
@@ -28,19 +28,19 @@ pub fn environment(
     substituted
 }
 
-fn walk(value: &mut Value, path: String, visit: &mut impl FnMut(&str, &mut String)) {
+fn walk(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut String)) {
     match value {
-        Value::String(text) => visit(&path, text),
+        Value::String(text) => visit(path, text),
         Value::Sequence(sequence) => {
             for (index, element) in sequence.iter_mut().enumerate() {
-                walk(element, format!("{path}[{index}]"), visit);
+                walk(element, &format!("{path}[{index}]"), visit);
             }
         }
         Value::Mapping(mapping) => {
             for (key, element) in mapping.iter_mut() {
                 let key = key.as_str().unwrap_or("?");
                 let below = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-                walk(element, below, visit);
+                walk(element, &below, visit);
             }
         }
         _ => {}

@@ -134,6 +134,7 @@ fn encode(encoder: &mut MetricEncoder<'_>, family_type: FamilyType, value: f64) 
 
 /// A label set that is already text. The encoder takes keys as they are and escapes values, so everything up to the
 /// last value is handed over as one key.
+#[derive(Clone, Copy)]
 struct Set<'a> {
     head: &'a str,
     key: &'a str,

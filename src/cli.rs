@@ -1,0 +1,117 @@
+//! The commands.
+
+mod check;
+mod demo;
+mod kinds;
+mod logging;
+mod once;
+mod probe;
+mod run;
+
+use crate::config::ConfigError;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Banken (番犬): watches services and this host, and publishes what it sees for Prometheus.
+#[derive(Debug, Parser)]
+#[command(name = "banken", version, about, propagate_version = true)]
+struct Cli {
+    /// The configuration; without it ./banken.yml, /etc/banken/banken.yml, else an embedded default.
+    #[arg(long, short, global = true, value_name = "FILE", env = "BANKEN_CONFIG")]
+    config: Option<PathBuf>,
+    /// How log lines look.
+    #[arg(long, global = true, value_enum, default_value_t, env = "BANKEN_LOG_FORMAT")]
+    log_format: logging::LogFormat,
+    /// The mildest log lines that are written.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", env = "BANKEN_LOG_LEVEL")]
+    log_level: tracing::Level,
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch and serve until SIGTERM or SIGINT (the default).
+    Run(run::Options),
+    /// Say every mistake in a configuration, or that there is none.
+    Check(check::Options),
+    /// Run each probe once and print the report; exit 0 if all is healthy, 1 if not.
+    Once(once::Options),
+    /// Run one probe once and show every phase and reading.
+    Probe(probe::Options),
+    /// List the kinds of probe, or describe one.
+    Kinds(kinds::Options),
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+    /// Run a simulated trading service that can be told to misbehave.
+    Demo(demo::Options),
+}
+
+/// Everything went well.
+const OK: u8 = 0;
+/// Not healthy, or it could not be done.
+const FAILED: u8 = 1;
+/// The configuration is wrong.
+const INVALID: u8 = 2;
+
+/// Parses the command line and carries it out.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.log_format, cli.log_level);
+    match carry_out(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let problems = error.downcast_ref::<ConfigError>();
+            match problems {
+                Some(problems) => eprintln!("{problems}"),
+                None => eprintln!("banken: {error:#}"),
+            }
+            ExitCode::from(if problems.is_some() { INVALID } else { FAILED })
+        }
+    }
+}
+
+fn carry_out(cli: Cli) -> anyhow::Result<u8> {
+    let config = cli.config;
+    match cli.command {
+        None => block_on(run::run(config, cli.run)),
+        Some(Command::Run(options)) => block_on(run::run(config, options)),
+        Some(Command::Check(options)) => check::check(config, options),
+        Some(Command::Once(options)) => block_on(once::once(config, options)),
+        Some(Command::Probe(options)) => block_on(probe::probe(config, options)),
+        Some(Command::Kinds(options)) => kinds::kinds(&options),
+        Some(Command::Schema) => schema(),
+        Some(Command::Demo(options)) => block_on(demo::demo(options)),
+    }
+}
+
+/// Threads for calls that block: name resolution, `/proc`, file systems. Beyond them calls wait in line.
+const BLOCKING_THREADS: usize = 64;
+
+fn block_on(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("banken")
+        .build()?;
+    let result = runtime.block_on(work);
+    // A call that hangs in the kernel (a dead file system) must not keep the process from ending.
+    runtime.shutdown_background();
+    result
+}
+
+fn schema() -> anyhow::Result<u8> {
+    print(&format!("{}\n", serde_json::to_string_pretty(&crate::config::schema())?))
+}
+
+/// Prints; a reader that has gone (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<u8> {
+    use std::io::Write as _;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(OK),
+    }
+}

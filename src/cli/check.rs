@@ -1,0 +1,48 @@
+//! `banken check`.
+
+use super::{OK, print};
+use crate::app;
+use crate::board::{Board, ProbeCell};
+use crate::config::{Config, ConfigError, Source};
+use crate::metrics::Exposition;
+use crate::observation::{Observation, Readings};
+use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The file to check, where it is not given by --config.
+    file: Option<PathBuf>,
+}
+
+pub fn check(config: Option<PathBuf>, options: Options) -> anyhow::Result<u8> {
+    let source = Source::find(options.file.or(config));
+    let config = source.load()?;
+    for warning in ConfigError::lines(&config.origin, &config.warnings) {
+        eprintln!("{warning} (warning)");
+    }
+    let probes = config.probes.len();
+    print(&format!("{}: ok: {probes} probes, about {} series\n", config.origin, expected_series(&config)?))?;
+    Ok(OK)
+}
+
+/// Counts the series that a first successful round would publish: what is common is encoded and counted, of each kind's
+/// own families one series is assumed.
+fn expected_series(config: &Config) -> anyhow::Result<usize> {
+    let board = Arc::new(Board::default());
+    let cells = config.probes.iter().map(|(plan, _)| {
+        let cell = ProbeCell::new(app::descriptor(plan));
+        let observation =
+            Observation { started_at: 0.0, duration: Duration::ZERO, outcome: Ok(()), readings: Readings::default() };
+        cell.publish(observation, Instant::now());
+        Arc::new(cell)
+    });
+    board.replace_probes(cells.collect());
+    let common = Exposition::new(board).open_metrics()?.lines().filter(|line| !line.starts_with('#')).count();
+    let own: usize = config.probes.iter().map(|(plan, _)| plan.kind.families.len()).sum();
+    Ok(common + own)
+}

@@ -1,0 +1,95 @@
+//! `banken once`.
+
+use super::{FAILED, OK, print};
+use crate::app;
+use crate::board::report::{Overall, Report};
+use crate::board::{Board, ProbeCell};
+use crate::config::Source;
+use crate::health::Policy;
+use crate::metrics::{Exposition, Format};
+use crate::observation::{FamilyType, Readings};
+use crate::probe::{Plan, Worker};
+use crate::schedule::run_once;
+use clap::{Args, ValueEnum};
+use futures_util::StreamExt as _;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What `once` takes.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// How the report is printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: ReportFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum ReportFormat {
+    /// The report of /api/v1/status.
+    #[default]
+    Json,
+    /// A line for each probe.
+    Text,
+    /// What /metrics would say.
+    Metrics,
+}
+
+/// Probes at once.
+const CONCURRENCY: usize = 64;
+
+/// Between the two looks at what has a rate.
+const RATE_PERIOD: Duration = Duration::from_millis(500);
+
+pub async fn once(config: Option<PathBuf>, options: Options) -> anyhow::Result<u8> {
+    let config = Source::find(config).load()?;
+    let board = Arc::new(Board::default());
+    // One run is all there is: it must be enough for a verdict.
+    let policy = Policy { failure_threshold: 1, success_threshold: 1 };
+    let (cells, jobs): (Vec<_>, Vec<_>) = config
+        .probes
+        .into_iter()
+        .map(|(plan, worker)| {
+            let cell = Arc::new(ProbeCell::new(crate::board::Descriptor { policy, ..app::descriptor(&plan) }));
+            (Arc::clone(&cell), (plan, worker, cell))
+        })
+        .unzip();
+    board.replace_probes(cells);
+    futures_util::stream::iter(jobs)
+        .for_each_concurrent(CONCURRENCY, |(plan, worker, cell)| look(plan, worker, cell))
+        .await;
+    let report = Report::of(&board);
+    let text = match options.format {
+        ReportFormat::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
+        ReportFormat::Text => as_text(&report),
+        ReportFormat::Metrics => Format::Prometheus.render(Exposition::new(board).open_metrics()?),
+    };
+    print(&text)?;
+    Ok(if report.overall_status == Overall::Healthy { OK } else { FAILED })
+}
+
+/// Runs a probe; one that counts something runs twice, because a rate needs two looks.
+async fn look(plan: Plan, mut worker: Worker, cell: Arc<ProbeCell>) {
+    let has_rates = plan.kind.families.iter().any(|family| family.family_type == FamilyType::Counter);
+    let observation = run_once(&mut worker, Readings::default(), plan.cadence.timeout, None).await;
+    let succeeded = observation.outcome.is_ok();
+    let (_, sheet) = cell.publish(observation, Instant::now());
+    if has_rates && succeeded {
+        tokio::time::sleep(RATE_PERIOD).await;
+        let observation = run_once(&mut worker, sheet, plan.cadence.timeout, None).await;
+        cell.publish(observation, Instant::now());
+    }
+}
+
+fn as_text(report: &Report) -> String {
+    let width = report.checks.keys().map(String::len).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, check) in &report.checks {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{:<9}  {name:<width$}  {}", check.status, check.message);
+    }
+    let _ = writeln!(text, "{}", report.overall_status.as_str());
+    text
+}
