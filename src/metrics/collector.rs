@@ -69,8 +69,7 @@ impl<'a, 'e> Samples<'a, 'e> {
 
     /// A sample without labels of the family's own.
     pub fn value(&mut self, value: f64) -> fmt::Result {
-        let labels = Set { head: "", key: self.base.until_last_value(), value: self.base.last_value() };
-        self.sample(labels, value)
+        self.sample(Set { base: self.base.text(), own: [""; 4] }, value)
     }
 
     /// A sample, where there is a value.
@@ -78,31 +77,25 @@ impl<'a, 'e> Samples<'a, 'e> {
         value.map_or(Ok(()), |value| self.value(value))
     }
 
-    /// A sample with one label of the family's own.
-    pub fn labelled(&mut self, key: &str, label: &str, value: f64) -> fmt::Result {
-        self.sample(Set { head: self.base.text(), key, value: label }, value)
+    /// A sample with one label of the family's own, whose value needs no escaping.
+    pub fn labelled(&mut self, key: &str, label: &'static str, value: f64) -> fmt::Result {
+        self.sample(Set { base: self.base.text_before_others(), own: [key, "=\"", label, "\""] }, value)
     }
 
     /// A sample with the family's own labels, already rendered.
     pub fn rendered(&mut self, labels: &Labels, value: f64) -> fmt::Result {
-        let labels = Set { head: self.base.text(), key: labels.until_last_value(), value: labels.last_value() };
-        self.sample(labels, value)
+        self.sample(Set { base: self.base.text_before_others(), own: [labels.text(), "", "", ""] }, value)
     }
 
     /// All samples of a histogram.
     pub fn histogram(&mut self, histogram: &Histogram) -> fmt::Result {
         let buckets: Vec<_> = histogram.buckets().collect();
-        let labels = Set { head: "", key: self.base.until_last_value(), value: self.base.last_value() };
+        let (sum, count) = (histogram.sum(), histogram.count());
         if self.base.is_empty() {
-            self.encoder.encode_histogram::<Set<'_>>(histogram.sum(), histogram.count(), &buckets, None)
-        } else {
-            self.encoder.encode_family(&labels)?.encode_histogram::<Set<'_>>(
-                histogram.sum(),
-                histogram.count(),
-                &buckets,
-                None,
-            )
+            return self.encoder.encode_histogram::<Set<'_>>(sum, count, &buckets, None);
         }
+        let labels = Set { base: self.base.text(), own: [""; 4] };
+        self.encoder.encode_family(&labels)?.encode_histogram::<Set<'_>>(sum, count, &buckets, None)
     }
 
     fn reading(&mut self, reading: &Reading) -> fmt::Result {
@@ -113,7 +106,7 @@ impl<'a, 'e> Samples<'a, 'e> {
     }
 
     fn sample(&mut self, labels: Set<'_>, value: f64) -> fmt::Result {
-        if labels.key.is_empty() {
+        if labels.base.is_empty() && labels.own[0].is_empty() {
             return encode(self.encoder, self.family.family_type, value);
         }
         encode(&mut self.encoder.encode_family(&labels)?, self.family.family_type, value)
@@ -132,27 +125,20 @@ fn encode(encoder: &mut MetricEncoder<'_>, family_type: FamilyType, value: f64) 
     }
 }
 
-/// A label set that is already text. The encoder takes keys as they are and escapes values, so everything up to the
-/// last value is handed over as one key.
+/// A label set that is already text. The encoder takes keys as they are, so the whole set is handed over as one key to
+/// which no value is ever asked for.
 #[derive(Clone, Copy)]
 struct Set<'a> {
-    head: &'a str,
-    key: &'a str,
-    value: &'a str,
+    base: &'a str,
+    own: [&'a str; 4],
 }
 
 impl EncodeLabelSet for Set<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let mut label = encoder.encode_label();
         let mut key = label.encode_label_key()?;
-        if !self.head.is_empty() {
-            key.write_str(self.head)?;
-            key.write_str(",")?;
-        }
-        key.write_str(self.key)?;
-        let mut value = key.encode_label_value()?;
-        value.write_str(self.value)?;
-        value.finish()
+        key.write_str(self.base)?;
+        self.own.iter().take_while(|part| !part.is_empty()).try_for_each(|part| key.write_str(part))
     }
 }
 

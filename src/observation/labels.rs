@@ -1,60 +1,40 @@
 //! Label sets rendered once, so that a scrape copies text instead of building it.
 
-use std::fmt::Write as _;
-
 /// A label set, already rendered as it stands between the braces of a sample.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Labels {
-    /// `a="x",b="y"`
+    /// `a="x",b="y",`: with a comma at the end, for the labels that follow.
     text: Box<str>,
-    /// Where `="` of the last label begins in `text`.
-    last_key_end: usize,
-    /// The last label's value, not escaped.
-    last_value: Box<str>,
 }
 
 impl Labels {
     /// Renders label pairs; values are escaped as the exposition formats demand.
     pub fn render(pairs: &[(&str, &str)]) -> Self {
         let mut text = String::new();
-        let mut last_key_end = 0;
-        for (index, (key, value)) in pairs.iter().enumerate() {
-            if index > 0 {
-                text.push(',');
-            }
+        for (key, value) in pairs {
             text.push_str(key);
-            last_key_end = text.len();
             text.push_str("=\"");
             for character in value.chars() {
                 match character {
                     '\\' => text.push_str("\\\\"),
                     '"' => text.push_str("\\\""),
                     '\n' => text.push_str("\\n"),
-                    other => {
-                        // Writing to a String cannot fail.
-                        let _ = text.write_char(other);
-                    }
+                    other => text.push(other),
                 }
             }
-            text.push('"');
+            text.push_str("\",");
         }
-        let last_value = pairs.last().map_or("", |(_, value)| value);
-        Self { text: text.into(), last_key_end, last_value: last_value.into() }
+        Self { text: text.into() }
     }
 
-    /// The whole set: `a="x",b="y"`.
+    /// The set as it stands between braces: `a="x",b="y"`.
     pub fn text(&self) -> &str {
+        self.text.strip_suffix(',').unwrap_or(&self.text)
+    }
+
+    /// The set as it stands in front of other labels: `a="x",b="y",`.
+    pub fn text_before_others(&self) -> &str {
         &self.text
-    }
-
-    /// Everything up to the last label's key: `a="x",b`.
-    pub fn until_last_value(&self) -> &str {
-        &self.text[..self.last_key_end]
-    }
-
-    /// The last label's value as it was given.
-    pub fn last_value(&self) -> &str {
-        &self.last_value
     }
 
     /// Whether there is no label at all.
@@ -68,11 +48,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_escaped_and_the_last_one_is_kept_raw() {
+    fn values_are_escaped_and_other_labels_can_follow() {
         let labels = Labels::render(&[("a", "x\"y"), ("b", "line\nback\\slash")]);
         assert_eq!(labels.text(), r#"a="x\"y",b="line\nback\\slash""#);
-        assert_eq!(labels.until_last_value(), r#"a="x\"y",b"#);
-        assert_eq!(labels.last_value(), "line\nback\\slash");
+        assert_eq!(labels.text_before_others(), r#"a="x\"y",b="line\nback\\slash","#);
         assert!(Labels::render(&[]).is_empty());
+        assert_eq!(Labels::render(&[]).text(), "");
     }
 }
