@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::faults::{Fault, Row, TABLE, parse_duration};
 use super::market::rfc3339;
-use super::pages::page;
+use super::pages::{beside, page};
 use super::switches::Switches;
 
 const MOST_BODY: usize = 4096;
@@ -100,14 +100,18 @@ impl Shown {
 #[template(path = "demo/faults.html")]
 struct FaultsPage {
     rows: Vec<Shown>,
-    service: SocketAddr,
-    control: SocketAddr,
+    service: String,
+    control: String,
 }
 
 async fn list(State(panel): State<Arc<Panel>>, headers: HeaderMap) -> Response {
     let faults = TABLE.iter().map(|row| Shown::of(row, &panel.switches)).collect();
     if wants_html(&headers) {
-        page(&FaultsPage { rows: faults, service: panel.service, control: panel.control })
+        page(&FaultsPage {
+            rows: faults,
+            service: beside(&headers, panel.service),
+            control: beside(&headers, panel.control),
+        })
     } else {
         Json(json!({ "faults": faults })).into_response()
     }

@@ -1,7 +1,5 @@
 //! The dashboard of the simulated service, drawn from the same prices that the API gives.
 
-use std::net::SocketAddr;
-
 use askama::Template;
 
 use super::Service;
@@ -22,7 +20,7 @@ pub(super) struct Dashboard {
     requests: u64,
     alerts: u64,
     updated: String,
-    control: SocketAddr,
+    control: String,
 }
 
 /// One candle as it is drawn.
@@ -38,7 +36,8 @@ struct Bar {
 }
 
 impl Dashboard {
-    pub fn of(service: &Service) -> Self {
+    /// `control` is the control API's host and port, as they are written in a link.
+    pub fn of(service: &Service, control: String) -> Self {
         let now = service.now();
         let health = Health::of(service);
         Self {
@@ -54,7 +53,7 @@ impl Dashboard {
             requests: service.counters.requests(),
             alerts: service.counters.alerts(),
             updated: rfc3339(now),
-            control: service.control,
+            control,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the simulated service answers, and how a fault changes the answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use askama::Template;
@@ -10,7 +11,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::uri::Authority;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use tower_http::CompressionLevel;
@@ -125,8 +127,15 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }
 
-async fn dashboard(State(service): State<Arc<Service>>) -> Response {
-    page(&Dashboard::of(&service))
+async fn dashboard(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
+    page(&Dashboard::of(&service, beside(&headers, service.control)))
+}
+
+/// An address of the demo as the asker can reach it: by the name by which this page was asked for, since the address
+/// itself may be `0.0.0.0`.
+pub(super) fn beside(headers: &HeaderMap, addr: SocketAddr) -> String {
+    let asked = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    asked.map_or_else(|| addr.to_string(), |asked| format!("{}:{}", asked.host(), addr.port()))
 }
 
 /// A page that loads nothing from anywhere.

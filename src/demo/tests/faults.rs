@@ -32,7 +32,8 @@ async fn slow_delays_every_answer_and_lets_go_when_it_ends() {
         assert!(began.elapsed() >= Duration::from_millis(300), "{path} is fast");
     }
     rig.on("slow?value=1h").await;
-    let waiting = tokio::spawn(rig.client.get(&rig.base).send());
+    let mut waiting = tokio::spawn(rig.client.get(&rig.base).send());
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut waiting).await.is_err());
     rig.off("slow").await;
     assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
 }
@@ -164,7 +165,7 @@ async fn cpu_burns_one_thread() {
         let tasks = std::fs::read_dir("/proc/self/task").unwrap();
         let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
         let burners = stats.filter(|stat| stat.contains(BURNER));
-        burners.map(|stat| stat.rsplit(' ').count().min(1) as u64 * burnt(&stat)).collect::<Vec<_>>()
+        burners.map(|stat| burnt(&stat)).collect::<Vec<_>>()
     };
     let rig = Rig::start().await;
     assert!(ticks_burnt().is_empty());
