@@ -18,14 +18,11 @@ pub(super) const BURNER: &str = "demo-burn";
 pub(super) async fn memory(switches: Arc<Switches>) {
     loop {
         switches.until_on(Fault::Memory).await;
-        tokio::select! {
-            () = grow(&switches) => {}
-            () = switches.until_off(Fault::Memory) => {}
-        }
+        grow(&switches).await;
     }
 }
 
-/// Returns when the limit is another one than at the beginning.
+/// Returns when the fault is over, or has another limit than at the beginning.
 async fn grow(switches: &Switches) {
     let Some(limit) = limit(switches) else { return };
     let mut held = Vec::new();

@@ -106,13 +106,11 @@ async fn requests_are_in_the_log_and_so_is_the_end() {
     let path = rig.dir.path().to_owned();
     let pid = || std::fs::read_to_string(path.join("demo.pid"));
     assert_eq!(pid().unwrap().trim(), std::process::id().to_string());
-    let Rig { dir, .. } = &rig;
-    let log = dir.path().join("app.log");
-    let kept = std::fs::File::open(&log).unwrap();
+    let mut kept = std::fs::File::open(path.join("app.log")).unwrap();
     assert_eq!(rig.stop().await, Ended::Shutdown);
     assert!(pid().is_err());
     let mut text = String::new();
-    { kept }.read_to_string(&mut text).unwrap();
+    kept.read_to_string(&mut text).unwrap();
     assert!(text.trim_end().ends_with("INFO - Shutting down"), "{text}");
 }
 

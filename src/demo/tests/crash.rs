@@ -10,7 +10,7 @@ async fn a_crash_is_answered_and_then_ends_the_process() {
     let mut rig = Rig::start().await;
     let (status, answer) = rig.ask(Method::PUT, "/crash").await;
     assert_eq!((status, &answer["on"]), (StatusCode::ACCEPTED, &true.into()));
-    assert_eq!((&mut rig.running).await.unwrap().unwrap(), Ended::Crashed);
+    assert_eq!(rig.ended().await, Ended::Crashed);
     assert!(rig.refuses().await);
     assert!(rig.client.get(&rig.control).send().await.is_err());
     assert!(rig.dir.path().join("demo.pid").exists(), "a crashed process cannot have removed its pid file");

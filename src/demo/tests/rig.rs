@@ -72,7 +72,7 @@ pub(super) struct Rig {
     pub tls: std::net::SocketAddr,
     pub dir: Scratch,
     stop: Option<oneshot::Sender<()>>,
-    pub running: JoinHandle<Result<Ended>>,
+    running: JoinHandle<Result<Ended>>,
 }
 
 pub(super) fn options(dir: &Scratch) -> Options {
@@ -136,6 +136,11 @@ impl Rig {
 
     pub async fn stop(mut self) -> Ended {
         let _ = self.stop.take().unwrap().send(());
-        (&mut self.running).await.unwrap().unwrap()
+        self.ended().await
+    }
+
+    /// Waits for the service to end, for whatever reason.
+    pub async fn ended(&mut self) -> Ended {
+        tokio::time::timeout(DEADLINE, &mut self.running).await.expect("it never ended").unwrap().unwrap()
     }
 }
