@@ -1,5 +1,7 @@
 //! How long a scrape of 100,000 series takes, and how long prometheus-client's own `Family` takes for as many.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up should end at once")]
+
 use banken::board::{Board, Descriptor, LATENCY_BOUNDS, ProbeCell};
 use banken::health::Policy;
 use banken::metrics::{Exposition, Format};

@@ -47,7 +47,7 @@ enum Command {
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Run a simulated trading service that can be told to misbehave.
-    Demo(demo::Options),
+    Demo(Box<demo::Options>),
 }
 
 /// Everything went well.
@@ -84,7 +84,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Probe(options)) => block_on(probe::probe(config, options)),
         Some(Command::Kinds(options)) => kinds::kinds(&options),
         Some(Command::Schema) => schema(),
-        Some(Command::Demo(options)) => block_on(demo::demo(options)),
+        Some(Command::Demo(options)) => block_on(demo::demo(*options)),
     }
 }
 

@@ -4,7 +4,7 @@
 //! takes `success_threshold` successes in a row; out of unknown one success is enough. A fault of our own (an
 //! [`Verdict::Unknown`]) neither counts nor forgives: the count goes on where it stood.
 
-use crate::observation::{Severity, Signal};
+use crate::observation::{Severity, Signal, label_words};
 
 /// How many results in a row change the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,20 +39,7 @@ pub enum Status {
     Unhealthy,
 }
 
-impl Status {
-    /// Every status in the order of the state machine.
-    pub const ALL: [Status; 4] = [Status::Unknown, Status::Healthy, Status::Suspect, Status::Unhealthy];
-
-    /// The label value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Status::Unknown => "unknown",
-            Status::Healthy => "healthy",
-            Status::Suspect => "suspect",
-            Status::Unhealthy => "unhealthy",
-        }
-    }
-}
+label_words!(Status, "state", Unknown = "unknown", Healthy = "healthy", Suspect = "suspect", Unhealthy = "unhealthy",);
 
 /// What is known about the target itself, own faults apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

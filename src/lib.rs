@@ -7,6 +7,7 @@ pub mod app;
 pub mod board;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod health;
 pub mod metrics;
 pub mod net;

@@ -11,6 +11,32 @@ pub use readings::{Reading, Readings};
 
 use std::fmt;
 
+/// The words of a closed enum: alone, and rendered as a label, so that a scrape copies them.
+macro_rules! label_words {
+    ($type:ident, $label:literal, $($variant:ident = $word:literal),* $(,)?) => {
+        impl $type {
+            /// Every value, in the order of the enum.
+            pub const ALL: [$type; [$($word),*].len()] = [$($type::$variant),*];
+
+            /// The label value: one lower-case word.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $($type::$variant => $word,)*
+                }
+            }
+
+            /// The whole label, as it stands in a sample.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $($type::$variant => concat!($label, "=\"", $word, "\""),)*
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use label_words;
+
 /// Why a run failed: the only failure text that ever becomes a label value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -47,47 +73,25 @@ pub enum Reason {
     Local,
 }
 
-impl Reason {
-    /// Every reason, in the order of the enum, which is the order of counters on the board.
-    pub const ALL: [Reason; 15] = [
-        Reason::Resolve,
-        Reason::Connect,
-        Reason::Tls,
-        Reason::Timeout,
-        Reason::Protocol,
-        Reason::Status,
-        Reason::Body,
-        Reason::Json,
-        Reason::Auth,
-        Reason::Query,
-        Reason::Missing,
-        Reason::Stale,
-        Reason::Limit,
-        Reason::Exit,
-        Reason::Local,
-    ];
-
-    /// The label value: one lower-case word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Reason::Resolve => "resolve",
-            Reason::Connect => "connect",
-            Reason::Tls => "tls",
-            Reason::Timeout => "timeout",
-            Reason::Protocol => "protocol",
-            Reason::Status => "status",
-            Reason::Body => "body",
-            Reason::Json => "json",
-            Reason::Auth => "auth",
-            Reason::Query => "query",
-            Reason::Missing => "missing",
-            Reason::Stale => "stale",
-            Reason::Limit => "limit",
-            Reason::Exit => "exit",
-            Reason::Local => "local",
-        }
-    }
-}
+label_words!(
+    Reason,
+    "reason",
+    Resolve = "resolve",
+    Connect = "connect",
+    Tls = "tls",
+    Timeout = "timeout",
+    Protocol = "protocol",
+    Status = "status",
+    Body = "body",
+    Json = "json",
+    Auth = "auth",
+    Query = "query",
+    Missing = "missing",
+    Stale = "stale",
+    Limit = "limit",
+    Exit = "exit",
+    Local = "local",
+);
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,19 +146,7 @@ pub enum Severity {
     Critical,
 }
 
-impl Severity {
-    /// Every severity, mildest first.
-    pub const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
-
-    /// The label value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        }
-    }
-}
+label_words!(Severity, "severity", Info = "info", Warning = "warning", Critical = "critical");
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,21 +170,15 @@ pub enum Phase {
     Transfer,
 }
 
-impl Phase {
-    /// Every phase in the order in which they happen.
-    pub const ALL: [Phase; 5] = [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Wait, Phase::Transfer];
-
-    /// The label value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Phase::Resolve => "resolve",
-            Phase::Connect => "connect",
-            Phase::Tls => "tls",
-            Phase::Wait => "wait",
-            Phase::Transfer => "transfer",
-        }
-    }
-}
+label_words!(
+    Phase,
+    "phase",
+    Resolve = "resolve",
+    Connect = "connect",
+    Tls = "tls",
+    Wait = "wait",
+    Transfer = "transfer",
+);
 
 /// How a family's values behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

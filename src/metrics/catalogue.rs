@@ -76,7 +76,7 @@ pub static PER_PROBE: &[ProbeRow] = &[
             let current = view.record.state.status();
             Status::ALL
                 .into_iter()
-                .try_for_each(|status| out.labelled("state", status.as_str(), f64::from(u8::from(status == current))))
+                .try_for_each(|status| out.labelled(status.label(), f64::from(u8::from(status == current))))
         },
     },
     ProbeRow {
@@ -99,7 +99,7 @@ pub static PER_PROBE: &[ProbeRow] = &[
         ),
         write: |view, out| {
             let mut phases = view.record.readings().phases();
-            phases.try_for_each(|(phase, time)| out.labelled("phase", phase.as_str(), time.as_secs_f64()))
+            phases.try_for_each(|(phase, time)| out.labelled(phase.label(), time.as_secs_f64()))
         },
     },
     ProbeRow {
@@ -112,9 +112,7 @@ pub static PER_PROBE: &[ProbeRow] = &[
             let possible = view.cell.descriptor().reasons;
             let unexpected = |reason: &&Reason| !possible.contains(reason) && view.record.failures(**reason) > 0;
             let reasons = possible.iter().chain(Reason::ALL.iter().filter(unexpected));
-            reasons
-                .copied()
-                .try_for_each(|reason| out.labelled("reason", reason.as_str(), view.record.failures(reason) as f64))
+            reasons.copied().try_for_each(|reason| out.labelled(reason.label(), view.record.failures(reason) as f64))
         },
     },
     ProbeRow {

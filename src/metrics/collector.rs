@@ -69,7 +69,7 @@ impl<'a, 'e> Samples<'a, 'e> {
 
     /// A sample without labels of the family's own.
     pub fn value(&mut self, value: f64) -> fmt::Result {
-        self.sample(Set { base: self.base.text(), own: [""; 4] }, value)
+        self.sample(Set { base: self.base.text(), own: "" }, value)
     }
 
     /// A sample, where there is a value.
@@ -77,14 +77,14 @@ impl<'a, 'e> Samples<'a, 'e> {
         value.map_or(Ok(()), |value| self.value(value))
     }
 
-    /// A sample with one label of the family's own, whose value needs no escaping.
-    pub fn labelled(&mut self, key: &str, label: &'static str, value: f64) -> fmt::Result {
-        self.sample(Set { base: self.base.text_before_others(), own: [key, "=\"", label, "\""] }, value)
+    /// A sample with one label of the family's own, already rendered: `state="healthy"`.
+    pub fn labelled(&mut self, label: &'static str, value: f64) -> fmt::Result {
+        self.sample(Set { base: self.base.text_before_others(), own: label }, value)
     }
 
     /// A sample with the family's own labels, already rendered.
     pub fn rendered(&mut self, labels: &Labels, value: f64) -> fmt::Result {
-        self.sample(Set { base: self.base.text_before_others(), own: [labels.text(), "", "", ""] }, value)
+        self.sample(Set { base: self.base.text_before_others(), own: labels.text() }, value)
     }
 
     /// All samples of a histogram.
@@ -94,7 +94,7 @@ impl<'a, 'e> Samples<'a, 'e> {
         if self.base.is_empty() {
             return self.encoder.encode_histogram::<Set<'_>>(sum, count, &buckets, None);
         }
-        let labels = Set { base: self.base.text(), own: [""; 4] };
+        let labels = Set { base: self.base.text(), own: "" };
         self.encoder.encode_family(&labels)?.encode_histogram::<Set<'_>>(sum, count, &buckets, None)
     }
 
@@ -106,7 +106,7 @@ impl<'a, 'e> Samples<'a, 'e> {
     }
 
     fn sample(&mut self, labels: Set<'_>, value: f64) -> fmt::Result {
-        if labels.base.is_empty() && labels.own[0].is_empty() {
+        if labels.base.is_empty() && labels.own.is_empty() {
             return encode(self.encoder, self.family.family_type, value);
         }
         encode(&mut self.encoder.encode_family(&labels)?, self.family.family_type, value)
@@ -130,7 +130,7 @@ fn encode(encoder: &mut MetricEncoder<'_>, family_type: FamilyType, value: f64) 
 #[derive(Clone, Copy)]
 struct Set<'a> {
     base: &'a str,
-    own: [&'a str; 4],
+    own: &'a str,
 }
 
 impl EncodeLabelSet for Set<'_> {
@@ -138,7 +138,7 @@ impl EncodeLabelSet for Set<'_> {
         let mut label = encoder.encode_label();
         let mut key = label.encode_label_key()?;
         key.write_str(self.base)?;
-        self.own.iter().take_while(|part| !part.is_empty()).try_for_each(|part| key.write_str(part))
+        if self.own.is_empty() { Ok(()) } else { key.write_str(self.own) }
     }
 }
 
@@ -213,7 +213,7 @@ fn threshold_samples(out: &mut Samples<'_, '_>, cell: &ProbeCell, of_family: imp
     for limit in cell.descriptor().limits.iter().filter(|limit| of_family(limit.signal)) {
         for severity in Severity::ALL {
             if let Some(level) = limit.levels.get(severity) {
-                out.labelled("severity", severity.as_str(), level)?;
+                out.labelled(severity.label(), level)?;
             }
         }
     }

@@ -20,7 +20,8 @@ fn every_kind_of_mistake_is_said_with_its_place_and_its_remedy() {
     for file in files("tests/fixtures/config/invalid") {
         let name = file.file_stem().unwrap().to_str().unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
-        let Err(error) = config::parse(&text, &format!("{name}.yml"), Path::new("tests/fixtures/config/invalid")) else {
+        let Err(error) = config::parse(&text, &format!("{name}.yml"), Path::new("tests/fixtures/config/invalid"))
+        else {
             panic!("{name}.yml was accepted");
         };
         let mut settings = insta::Settings::clone_current();
@@ -46,7 +47,8 @@ fn the_schema_accepts_every_shipped_example_and_refuses_what_the_binary_refuses_
         examples.push((format!("example of {}", kind.name), format!("probes:\n{indented}")));
     }
     for (name, text) in &examples {
-        let errors: Vec<_> = validator.iter_errors(&value(text)).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        let errors: Vec<_> =
+            validator.iter_errors(&value(text)).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(errors.is_empty(), "{name}: {errors:#?}");
     }
     for name in ["unknown_key", "missing_key", "wrong_type", "no_kind", "two_kinds", "bad_name", "not_a_mapping"] {

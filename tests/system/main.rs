@@ -1,4 +1,6 @@
 //! Drives the real binary, and the real servers around it, as a user does.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+
 mod config;
 mod support;
