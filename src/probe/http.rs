@@ -1,14 +1,16 @@
 //! Asks for a page over a new connection, as a stranger would, and holds status, headers, body and JSON fields against
 //! what is expected.
 //!
-//! The room has its own small rooms: `request` (what is sent), `redirect` (where an answer leads), `exchange` (one
-//! request over one connection), `stream` (plain or TLS), `body` (read, inflate, bound), `expect` (status, headers,
-//! body), `json` (fields), `excerpt` (what of an answer may stand in a failure). Only this file knows the order.
+//! The room has its own small rooms: `request` and `auth` (what is sent), `trust` (whom over TLS), `redirect` (where an
+//! answer leads), `exchange` (one request over one connection), `stream` (plain or TLS), `body` (read, inflate, bound),
+//! `expect` (status, headers, body), `json` (fields), `excerpt` (what of an answer may stand in a failure). Only this
+//! file knows the order.
 //!
-//! Of several things that are wrong the first in this order gives the reason: the status, an answer that breaks
-//! off or is too large, headers and body, then of the
-//! JSON fields a missing one before a stale one before one with a wrong type or value. The detail names all of them.
+//! Of several things that are wrong the first in this order gives the reason: the status; an answer that breaks off or
+//! is too large; headers and body; of the JSON fields a missing one before a stale one before one with a wrong type or
+//! value. The detail names all of them.
 
+mod auth;
 mod body;
 mod excerpt;
 mod exchange;
@@ -19,14 +21,16 @@ mod request;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trust;
 
+pub use auth::{Auth, Basic};
 pub use expect::{Expect, StatusRange};
 pub use json::{Field, JsonType, Scalar};
 pub use redirect::Redirects;
-pub use request::{Auth, Basic, Method};
+pub use request::Method;
 
-use super::{Context, Kind};
-use crate::net::{IpChoice, Roots, TLS_FAMILIES, TlsClient, TlsConfig};
+use super::{Context, Kind, check_name};
+use crate::net::{IpChoice, TLS_FAMILIES, TlsConfig};
 use crate::observation::{Failure, Family, Readings, Reason, Scope};
 use crate::values::{HttpUrl, Invalid, Secret};
 use excerpt::Redactor;
@@ -38,6 +42,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
+use trust::Tls;
 
 static STATUS_CODE: Family =
     Family::gauge("banken_probe_http_status_code", Scope::Probe, &[], "Status code of the last answer");
@@ -189,58 +194,6 @@ impl Config {
             ip: self.ip,
             body: Vec::new(),
         })
-    }
-}
-
-/// The TLS clients of one probe. They are made when they are first needed: an address in clear may lead to one that
-/// is not, and the system's authorities are only read where TLS is spoken.
-struct Tls {
-    config: TlsConfig,
-    alpn: &'static [&'static [u8]],
-    roots: Roots,
-    own_host: String,
-    own: Option<TlsClient>,
-    foreign: Option<TlsClient>,
-}
-
-impl Tls {
-    fn new(config: &Config, context: &Context) -> Self {
-        Self {
-            config: config.tls.clone(),
-            alpn: config.protocol.alpn(),
-            roots: context.roots.clone(),
-            own_host: request::host_of(config.url.uri()),
-            own: None,
-            foreign: None,
-        }
-    }
-
-    /// Finds mistakes in the block when the configuration is loaded.
-    fn prepare(&mut self, https: bool) -> Result<(), Vec<Invalid>> {
-        if https || self.config != TlsConfig::default() {
-            self.own = Some(TlsClient::new(&self.config, self.alpn, &self.roots)?);
-        }
-        Ok(())
-    }
-
-    /// The client for a host: our certificate and the name to verify belong to the host of `url` alone.
-    fn client(&mut self, host: &str) -> Result<&TlsClient, Failure> {
-        let own = host.eq_ignore_ascii_case(&self.own_host);
-        let slot = if own { &mut self.own } else { &mut self.foreign };
-        if let Some(client) = slot {
-            return Ok(client);
-        }
-        let mut config = self.config.clone();
-        if !own {
-            config = TlsConfig { cert: None, key: None, server_name: None, ..config };
-        }
-        match TlsClient::new(&config, self.alpn, &self.roots) {
-            Ok(client) => Ok(slot.insert(client)),
-            Err(mistakes) => {
-                let messages: Vec<_> = mistakes.into_iter().map(|mistake| mistake.message).collect();
-                Err(Failure::new(Reason::Local, format!("cannot speak TLS: {}", messages.join("; "))))
-            }
-        }
     }
 }
 

@@ -180,7 +180,7 @@ fn failure(error: &hyper::Error, what: &str) -> Failure {
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
             // Since TLS 1.3 a target refuses our certificate only after the handshake.
-            let over_tls = io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            let over_tls = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some();
             reason = Failure::io(if over_tls { Reason::Tls } else { Reason::Protocol }, "", io).reason;
         }
         let cause_text = cause.to_string();

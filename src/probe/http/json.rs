@@ -9,9 +9,9 @@
 mod age;
 mod check;
 
+use super::check_name;
 use super::excerpt::Redactor;
 use crate::observation::{Failure, Family, Labels, Readings, Reason, Scope};
-use crate::probe::check_name;
 use crate::values::{Invalid, JsonPath, Period};
 use check::{Problem, export_value, problem_of};
 use schemars::JsonSchema;

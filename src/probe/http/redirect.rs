@@ -6,6 +6,7 @@ use http::header::LOCATION;
 use http::{Method, StatusCode, Uri, response};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::fmt::Write as _;
 
 /// The block `redirects:`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -71,7 +72,7 @@ impl Redirects {
             }
         }
         trail.0.push((hop.method().clone(), hop.uri().clone()));
-        let next = template.redirected(hop, uri, method);
+        let next = template.redirected(hop, &uri, method);
         if trail.0.iter().any(|(method, uri)| method == next.method() && uri == next.uri()) {
             let detail = format!("a redirect loop: after {} redirects it is back at {}", trail.len(), next.origin());
             return Err(Failure::new(Reason::Limit, detail));
@@ -132,10 +133,11 @@ fn has_scheme(reference: &str) -> bool {
 fn encode(location: &[u8]) -> String {
     let mut text = String::with_capacity(location.len());
     for byte in location {
-        match byte {
-            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => text.push_str(&format!("%{byte:02X}")),
-            0x21..=0x7e => text.push(char::from(*byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
+        if byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text

@@ -2,8 +2,6 @@
 
 use super::Config;
 use crate::values::{Invalid, Secret};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -51,55 +49,6 @@ impl JsonSchema for Method {
     }
 }
 
-/// Credentials; exactly one kind of them.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Auth {
-    /// A name and a password (RFC 7617).
-    #[serde(default)]
-    pub basic: Option<Basic>,
-    /// A token (RFC 6750).
-    #[serde(default)]
-    pub bearer: Option<Secret>,
-}
-
-/// A name and a password.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Basic {
-    /// The name, without a colon.
-    pub username: String,
-    /// The password: a text or `{ file: PATH }`.
-    pub password: Secret,
-}
-
-impl Basic {
-    fn token(&self) -> String {
-        STANDARD.encode(format!("{}:{}", self.username, self.password.expose()))
-    }
-}
-
-impl Auth {
-    /// Every text that must not be shown.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        let mut secrets: Vec<String> = self.bearer.iter().map(|token| token.expose().to_owned()).collect();
-        secrets.extend(self.basic.iter().flat_map(|basic| [basic.token(), basic.password.expose().to_owned()]));
-        secrets
-    }
-
-    fn header(&self) -> Result<String, Invalid> {
-        match (&self.basic, &self.bearer) {
-            (Some(basic), None) if basic.username.contains(':') => {
-                Err(Invalid::new("auth.basic.username", "a name with a colon cannot be sent (RFC 7617)"))
-            }
-            (Some(basic), None) => Ok(format!("Basic {}", basic.token())),
-            (None, Some(token)) => Ok(format!("Bearer {}", token.expose())),
-            (Some(_), Some(_)) => Err(Invalid::new("auth", "both basic and bearer are set: keep one")),
-            (None, None) => Err(Invalid::new("auth", "no credentials in it: set basic or bearer")),
-        }
-    }
-}
-
 /// What one probe sends.
 pub(super) struct Template {
     /// The request to the configured URL.
@@ -137,15 +86,14 @@ impl Template {
             }
         }
         let body = config.body.as_ref().map_or_else(Bytes::new, |body| body.expose().to_owned().into());
-        let uri = config.url.uri().clone();
-        Self { first: Hop::new(uri, config.method.0.clone(), Some(&custom), body.clone()), body }
+        Self { first: Hop::new(config.url.uri(), config.method.0.clone(), Some(&custom), body.clone()), body }
     }
 
     /// The request to where an answer leads: credentials, custom headers and body only stay with their origin.
-    pub(super) fn redirected(&self, from: &Hop, uri: Uri, method: http::Method) -> Hop {
+    pub(super) fn redirected(&self, from: &Hop, uri: &Uri, method: http::Method) -> Hop {
         let carries_body = method == from.method && from.has_body();
         let body = if carries_body { self.body.clone() } else { Bytes::new() };
-        if !from.same_origin(&uri) {
+        if !from.same_origin(uri) {
             return Hop::new(uri, method, None, body);
         }
         let mut custom = from.custom.clone();
@@ -200,7 +148,7 @@ pub(super) struct Hop {
 }
 
 impl Hop {
-    fn new(uri: Uri, method: http::Method, custom: Option<&HeaderMap>, body: Bytes) -> Self {
+    fn new(uri: &Uri, method: http::Method, custom: Option<&HeaderMap>, body: Bytes) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
@@ -208,16 +156,15 @@ impl Hop {
         for (name, value) in custom.into_iter().flatten() {
             headers.insert(name.clone(), value.clone());
         }
-        let path = origin_form(&uri);
+        let path = origin_form(uri);
         let target = Uri::from(path.clone());
         let named_host = headers.remove(header::HOST);
         let mut headers_h1 = headers.clone();
         headers_h1.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        let host_value = named_host.clone().or_else(|| HeaderValue::try_from(authority_of(&uri)).ok());
+        let host_value = named_host.clone().or_else(|| HeaderValue::try_from(authority_of(uri)).ok());
         headers_h1.extend(host_value.map(|value| (header::HOST, value)));
-        let host = host_of(&uri);
-        let uri = absolute(&uri, path);
-        Self { uri, method, host, target, headers, headers_h1, custom: custom.cloned(), body }
+        let host = host_of(uri);
+        Self { uri: absolute(uri, path), method, host, target, headers, headers_h1, custom: custom.cloned(), body }
     }
 
     pub(super) fn is_https(&self) -> bool {

@@ -1,9 +1,8 @@
 //! Whether one value is what its field must be. Pure: the time comes from outside.
 
 use super::age::{Dated, read_time, show_age};
-use super::{Field, JsonType, Scalar};
+use super::{Field, JsonType, Redactor, Scalar};
 use crate::observation::Reason;
-use crate::probe::http::excerpt::Redactor;
 use serde_json::{Number, Value};
 
 /// What is wrong with a field.
