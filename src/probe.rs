@@ -182,6 +182,7 @@ macro_rules! kinds {
 
         /// The block of one kind.
         #[derive(Debug, Clone, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "one per probe while a configuration is loaded")]
         pub enum Block {
             $( #[doc = concat!("Of kind `", stringify!($module), "`.")] $variant($module::Config), )*
             $( #[doc = concat!("Of kind `", stringify!($own_module), "`, which is built in.")] $own_variant($own_module::Config), )*

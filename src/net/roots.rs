@@ -4,8 +4,10 @@ use rustls::RootCertStore;
 use std::sync::{Arc, OnceLock};
 
 /// The system's certificate authorities, read at the first use: a site that probes no TLS does not pay for them.
-#[derive(Debug, Default)]
-pub struct Roots(OnceLock<Arc<RootCertStore>>);
+///
+/// Clones share one store: a probe that may be led to TLS keeps one, and nobody pays before it is.
+#[derive(Debug, Default, Clone)]
+pub struct Roots(Arc<OnceLock<Arc<RootCertStore>>>);
 
 impl Roots {
     /// The system's store; where the system has none (a container from scratch), the one that was built in.

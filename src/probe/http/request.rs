@@ -1,0 +1,266 @@
+//! What is sent: everything about it is made when the probe is built, a run only clones it.
+
+use super::Config;
+use crate::values::{Invalid, Secret};
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Uri, Version};
+use http_body_util::Full;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+const USER_AGENT: &str = concat!("Banken/", env!("CARGO_PKG_VERSION"));
+
+/// The method of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Method(http::Method);
+
+impl Method {
+    /// Whether answers to it never have a body.
+    pub(super) fn has_no_body(&self) -> bool {
+        self.0 == http::Method::HEAD
+    }
+}
+
+impl TryFrom<String> for Method {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.chars().any(|c| c.is_ascii_lowercase()) {
+            return Err(format!("methods are written in upper case: {}", text.to_ascii_uppercase()));
+        }
+        match http::Method::from_bytes(text.as_bytes()) {
+            Ok(http::Method::CONNECT) => Err("CONNECT asks a proxy for a tunnel, not a target for an answer".into()),
+            Ok(method) => Ok(Self(method)),
+            Err(_) => Err(format!("{text:?} is not a method of HTTP, such as GET or POST")),
+        }
+    }
+}
+
+impl JsonSchema for Method {
+    fn schema_name() -> Cow<'static, str> {
+        "Method".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "Method in upper case, for example GET or POST" })
+    }
+}
+
+/// What one probe sends.
+pub(super) struct Template {
+    /// The request to the configured URL.
+    pub(super) first: Hop,
+    body: Bytes,
+}
+
+impl Template {
+    /// Gathers headers and credentials; every mistake in them is written to `invalid`.
+    pub(super) fn new(config: &Config, invalid: &mut Vec<Invalid>) -> Self {
+        let mut custom = HeaderMap::new();
+        for (name, value) in &config.headers {
+            let path = || format!("headers.{name}");
+            match custom_header(name, value) {
+                Ok((name, _)) if custom.contains_key(&name) => {
+                    invalid.push(Invalid::new(path(), "this header is set twice: letter case does not matter"));
+                }
+                Ok((name, value)) => {
+                    custom.insert(name, value);
+                }
+                Err(message) => invalid.push(Invalid::new(path(), message)),
+            }
+        }
+        if let Some(auth) = &config.auth {
+            if custom.contains_key(header::AUTHORIZATION) {
+                let message = "auth and a header authorization are both set: keep one";
+                invalid.push(Invalid::new("auth", message));
+            }
+            match auth.header().map(|text| secret_value(&text)) {
+                Ok(Some(value)) => {
+                    custom.insert(header::AUTHORIZATION, value);
+                }
+                Ok(None) => invalid.push(Invalid::new("auth.bearer", "it holds characters that no header can hold")),
+                Err(mistake) => invalid.push(mistake),
+            }
+        }
+        let body = config.body.as_ref().map_or_else(Bytes::new, |body| body.expose().to_owned().into());
+        Self { first: Hop::new(config.url.uri(), config.method.0.clone(), Some(&custom), body.clone()), body }
+    }
+
+    /// The request to where an answer leads: credentials, custom headers and body only stay with their origin.
+    pub(super) fn redirected(&self, from: &Hop, uri: &Uri, method: http::Method) -> Hop {
+        let carries_body = method == from.method && from.has_body();
+        let body = if carries_body { self.body.clone() } else { Bytes::new() };
+        if !from.same_origin(uri) {
+            return Hop::new(uri, method, None, body);
+        }
+        let mut custom = from.custom.clone();
+        if let Some(custom) = custom.as_mut().filter(|_| !carries_body) {
+            custom.remove(header::CONTENT_TYPE);
+            custom.remove(header::CONTENT_ENCODING);
+        }
+        Hop::new(uri, method, custom.as_ref(), body)
+    }
+}
+
+/// Headers that are Banken's own business: they say how the message is framed and how long the connection lives.
+const OWN_HEADERS: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+fn custom_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), String> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is not a name of a header"))?;
+    if OWN_HEADERS.contains(&name) {
+        return Err("Banken sets this header itself: remove it".into());
+    }
+    let value = secret_value(value.expose()).ok_or("its value holds characters that no header can hold")?;
+    if name == header::HOST && Authority::from_maybe_shared(Bytes::copy_from_slice(value.as_bytes())).is_err() {
+        return Err("its value is not a host".into());
+    }
+    Ok((name, value))
+}
+
+/// A value that HTTP/2 neither indexes nor shows.
+fn secret_value(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(text.as_bytes()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// One request to one address.
+#[derive(Clone)]
+pub(super) struct Hop {
+    uri: Uri,
+    method: http::Method,
+    host: String,
+    target: Uri,
+    headers: HeaderMap,
+    headers_h1: HeaderMap,
+    custom: Option<HeaderMap>,
+    body: Bytes,
+}
+
+impl Hop {
+    fn new(uri: &Uri, method: http::Method, custom: Option<&HeaderMap>, body: Bytes) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        for (name, value) in custom.into_iter().flatten() {
+            headers.insert(name.clone(), value.clone());
+        }
+        let path = origin_form(uri);
+        let target = Uri::from(path.clone());
+        let named_host = headers.remove(header::HOST);
+        let mut headers_h1 = headers.clone();
+        headers_h1.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let host_value = named_host.clone().or_else(|| HeaderValue::try_from(authority_of(uri)).ok());
+        headers_h1.extend(host_value.map(|value| (header::HOST, value)));
+        let host = host_of(uri);
+        Self { uri: absolute(uri, path), method, host, target, headers, headers_h1, custom: custom.cloned(), body }
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.uri.scheme() == Some(&Scheme::HTTPS)
+    }
+
+    /// A name or an address, without brackets.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        port_of(&self.uri)
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    pub(super) fn method(&self) -> &http::Method {
+        &self.method
+    }
+
+    pub(super) fn has_body(&self) -> bool {
+        !self.body.is_empty()
+    }
+
+    /// Scheme, host and port, which may stand in a failure; a path may hold a secret.
+    pub(super) fn origin(&self) -> String {
+        origin_of(&self.uri)
+    }
+
+    pub(super) fn same_origin(&self, uri: &Uri) -> bool {
+        self.uri.scheme() == uri.scheme()
+            && self.host.eq_ignore_ascii_case(&host_of(uri))
+            && self.port() == port_of(uri)
+    }
+
+    pub(super) fn http1(&self) -> Request<Full<Bytes>> {
+        self.request(self.target.clone(), Version::HTTP_11, self.headers_h1.clone())
+    }
+
+    pub(super) fn http2(&self) -> Request<Full<Bytes>> {
+        let mut parts = self.uri.clone().into_parts();
+        // In HTTP/2 the host that was asked for by name is the authority (RFC 9113, section 8.3.1).
+        let named = self.custom.as_ref().and_then(|custom| custom.get(header::HOST));
+        if let Some(authority) = named.and_then(|value| Authority::try_from(value.as_bytes()).ok()) {
+            parts.authority = Some(authority);
+        }
+        let uri = Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone());
+        self.request(uri, Version::HTTP_2, self.headers.clone())
+    }
+
+    fn request(&self, uri: Uri, version: Version, headers: HeaderMap) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        *request.version_mut() = version;
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// The path and the query of a URL as they stand in a request; the path is never empty.
+fn origin_form(uri: &Uri) -> PathAndQuery {
+    let root = || PathAndQuery::from_static("/");
+    match uri.path_and_query() {
+        Some(path) if path.as_str().starts_with('/') => path.clone(),
+        Some(path) => PathAndQuery::try_from(format!("/{}", path.as_str())).unwrap_or_else(|_| root()),
+        None => root(),
+    }
+}
+
+fn absolute(uri: &Uri, path: PathAndQuery) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path);
+    parts.authority = authority_of(uri).try_into().ok().or(parts.authority);
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+}
+
+/// Host and port as they are sent, without credentials.
+fn authority_of(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    uri.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Scheme, host and port of a URL.
+pub(super) fn origin_of(uri: &Uri) -> String {
+    format!("{}://{}", uri.scheme_str().unwrap_or("http"), authority_of(uri))
+}
+
+/// The host of a URL, without the brackets of an IPv6 address.
+pub(super) fn host_of(uri: &Uri) -> String {
+    uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned()
+}
+
+fn port_of(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 })
+}
