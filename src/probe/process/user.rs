@@ -1,0 +1,58 @@
+//! A user, by name or by number.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::Path;
+
+/// A user of this system. Names come from `/etc/passwd`; for a user that only a directory service knows, write the uid.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a user name or a uid")]
+pub enum User {
+    /// The uid.
+    Id(u32),
+    /// The name, or the uid as text.
+    Name(String),
+}
+
+impl User {
+    /// The uid.
+    ///
+    /// # Errors
+    /// When there is no such name in the file, in words.
+    pub(super) fn uid(&self, passwd: &Path) -> Result<u32, String> {
+        let name = match self {
+            User::Id(uid) => return Ok(*uid),
+            User::Name(name) => name,
+        };
+        if let Ok(uid) = name.parse() {
+            return Ok(uid);
+        }
+        let text = std::fs::read(passwd).map_err(|error| format!("cannot read {}: {error}", passwd.display()))?;
+        find(&String::from_utf8_lossy(&text), name)
+            .ok_or_else(|| format!("no user {name:?} in {}: write the uid instead", passwd.display()))
+    }
+}
+
+fn find(passwd: &str, name: &str) -> Option<u32> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_whole_and_a_number_needs_no_file() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nbot:x:1000:1000::/home/bot:/bin/sh\nbroken:x\n";
+        assert_eq!(find(passwd, "bot"), Some(1000));
+        assert_eq!(find(passwd, "bo"), None);
+        assert_eq!(find(passwd, "broken"), None);
+        let nowhere = Path::new("/nonexistent");
+        assert_eq!(User::Id(7).uid(nowhere), Ok(7));
+        assert_eq!(User::Name("7".into()).uid(nowhere), Ok(7));
+        assert!(User::Name("bot".into()).uid(nowhere).is_err());
+    }
+}
