@@ -43,7 +43,7 @@ fn the_schema_accepts_every_shipped_example_and_refuses_what_the_binary_refuses_
         examples.push((file.display().to_string(), std::fs::read_to_string(&file).unwrap()));
     }
     for kind in banken::probe::KINDS.iter().filter(|kind| kind.name != "host") {
-        let indented: String = kind.example.lines().map(|line| format!("  {line}\n")).collect();
+        let indented = kind.example.lines().fold(String::new(), |text, line| text + "  " + line + "\n");
         examples.push((format!("example of {}", kind.name), format!("probes:\n{indented}")));
     }
     for (name, text) in &examples {
