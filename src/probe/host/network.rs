@@ -111,7 +111,7 @@ veth1a2b3c4: 1 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0
         out.increments()
             .chunks(2)
             .map(|pair| {
-                let device = pair[0].labels.as_ref().unwrap().last_value().to_owned();
+                let device = pair[0].labels.as_ref().unwrap().text().split('"').nth(1).unwrap().to_owned();
                 (device, pair[0].value as u64, pair[1].value as u64)
             })
             .collect()

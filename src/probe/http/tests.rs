@@ -54,7 +54,7 @@ fn value(out: &Readings, name: &str) -> Option<f64> {
 /// The value of a JSON family for a field.
 fn field_value(out: &Readings, name: &str, field: &str) -> Option<f64> {
     let is_of = |labels: &Option<Arc<crate::observation::Labels>>| {
-        labels.as_ref().is_some_and(|labels| labels.last_value() == field)
+        labels.as_ref().is_some_and(|labels| labels.text() == format!("field=\"{field}\""))
     };
     let mut readings = out.gauges().iter().filter(|reading| reading.family.name.ends_with(name));
     readings.find(|reading| is_of(&reading.labels)).map(|reading| reading.value)
