@@ -74,12 +74,8 @@ async fn the_second_run_has_a_cpu_ratio_and_what_was_spent_between() {
     let ratio = second.value(&CPU_RATIO).unwrap();
     assert!((0.0..=1.0).contains(&ratio) && ratio > 0.01, "{ratio}");
     assert!(second.signals().contains(&(&CPU, ratio)));
-    let spent: f64 = second
-        .increments()
-        .iter()
-        .filter(|reading| std::ptr::eq(reading.family, &CPU_SECONDS))
-        .map(|reading| reading.value)
-        .sum();
+    let of_cores = second.increments().iter().filter(|reading| reading.family == &CPU_SECONDS);
+    let spent: f64 = of_cores.map(|reading| reading.value).sum();
     let cpus = second.value(&CPUS).unwrap();
     assert!(spent > 0.1 * cpus && spent < 5.0 * cpus, "{spent} s on {cpus} cores");
 }
