@@ -131,7 +131,7 @@ fn exposition(criterion: &mut Criterion) {
     let count = samples(&exposition.open_metrics().unwrap());
     assert!(count >= SERIES, "only {count} samples");
     group.bench_function("banken, OpenMetrics", |bencher| {
-        bencher.iter(|| black_box(exposition.open_metrics().unwrap()))
+        bencher.iter(|| black_box(exposition.open_metrics().unwrap()));
     });
     group.bench_function("banken, 0.0.4", |bencher| {
         bencher.iter(|| black_box(Format::Prometheus.render(exposition.open_metrics().unwrap())));
