@@ -108,9 +108,9 @@ fn schema() -> anyhow::Result<u8> {
 }
 
 /// Prints; a reader that has gone (`| head`) is no error.
-fn print(text: &str) -> anyhow::Result<u8> {
+fn print(text: &(impl AsRef<[u8]> + ?Sized)) -> anyhow::Result<u8> {
     use std::io::Write as _;
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match std::io::stdout().write_all(text.as_ref()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(OK),
     }

@@ -110,7 +110,7 @@ pub static PER_PROBE: &[ProbeRow] = &[
         family: counter("banken_probe_failures_total", &["reason"], "Runs in which the target failed, by reason"),
         write: |view, out| {
             let possible = view.cell.descriptor().reasons;
-            let unexpected = |reason: &&Reason| !possible.contains(reason) && view.record.failures(**reason) > 0;
+            let unexpected = |reason: &&Reason| view.record.failures(**reason) > 0 && !possible.contains(reason);
             let reasons = possible.iter().chain(Reason::ALL.iter().filter(unexpected));
             reasons.copied().try_for_each(|reason| out.labelled(reason.label(), view.record.failures(reason) as f64))
         },

@@ -29,22 +29,37 @@ impl Exposition {
         Self { registry, board, last_length: AtomicUsize::new(4096) }
     }
 
-    /// The board's state as text in the OpenMetrics format.
+    /// The board's state in the OpenMetrics text format, in UTF-8.
     ///
     /// # Errors
     /// When the encoder refuses a family, which is a defect of the catalogue.
-    pub fn open_metrics(&self) -> Result<String, fmt::Error> {
+    pub fn open_metrics(&self) -> Result<Vec<u8>, fmt::Error> {
         let begun = std::time::Instant::now();
         // A scrape is about as long as the one before: growing a large text step by step would copy it many times.
-        let mut text = String::with_capacity(self.last_length.load(Ordering::Relaxed) * 9 / 8);
+        let mut text = Text(Vec::with_capacity(self.last_length.load(Ordering::Relaxed) * 9 / 8));
         text::encode(&mut text, &self.registry)?;
-        self.last_length.store(text.len(), Ordering::Relaxed);
+        self.last_length.store(text.0.len(), Ordering::Relaxed);
         self.board.own.set_scrape_duration(begun.elapsed());
-        Ok(text)
+        Ok(text.0)
     }
 }
 
 static NO_LABELS: LazyLock<Labels> = LazyLock::new(Labels::default);
+
+/// More than half of what the encoder writes is a single character (`{`, `}`, a space, the end of a line), for which a
+/// copy of memory costs several times as much as a push.
+struct Text(Vec<u8>);
+
+impl fmt::Write for Text {
+    #[inline]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match text.as_bytes() {
+            [byte] => self.0.push(*byte),
+            bytes => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+}
 
 /// Writes the samples of one family.
 pub struct Samples<'a, 'e> {
@@ -115,12 +130,13 @@ impl<'a, 'e> Samples<'a, 'e> {
 
 /// Whole numbers are printed as such: they are most of a scrape, and a float's shortest form costs much more.
 fn encode(encoder: &mut MetricEncoder<'_>, family_type: FamilyType, value: f64) -> fmt::Result {
-    const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
-    let whole = value.fract() == 0.0 && value.abs() < LARGEST_EXACT;
+    const LARGEST_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+    let whole = value as i64;
+    let is_whole = (whole as f64).to_bits() == value.to_bits() && whole.unsigned_abs() < LARGEST_EXACT;
     match family_type {
-        FamilyType::Counter if whole => encoder.encode_counter::<Set<'_>, u64, f64>(&(value as u64), None),
+        FamilyType::Counter if is_whole => encoder.encode_counter::<Set<'_>, u64, f64>(&(value as u64), None),
         FamilyType::Counter => encoder.encode_counter::<Set<'_>, f64, f64>(&value, None),
-        _ if whole => encoder.encode_gauge(&(value as i64)),
+        _ if is_whole => encoder.encode_gauge(&whole),
         _ => encoder.encode_gauge(&value),
     }
 }
