@@ -65,10 +65,10 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             let problems = error.downcast_ref::<ConfigError>();
-            match problems {
-                Some(problems) => eprintln!("{problems}"),
-                None => eprintln!("banken: {error:#}"),
-            }
+            complain(&match problems {
+                Some(problems) => problems.to_string(),
+                None => format!("banken: {error:#}"),
+            });
             ExitCode::from(if problems.is_some() { INVALID } else { FAILED })
         }
     }
@@ -105,6 +105,12 @@ fn block_on(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8
 
 fn schema() -> anyhow::Result<u8> {
     print(&format!("{}\n", serde_json::to_string_pretty(&crate::config::schema())?))
+}
+
+/// Says what is wrong on standard error; nobody can be told that nobody reads it.
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints; a reader that has gone (`| head`) is no error.

@@ -274,7 +274,11 @@ impl Checked<'_> {
             let path = format!("probes[{index}]");
             let plan = match spec.plan(&document.defaults) {
                 Ok(plan) => plan,
-                Err(invalid) => {
+                Err(mut invalid) => {
+                    // A block with a mistake in it was taken out: that it is missing is no mistake of the user's.
+                    if self.has_mistaken_block(&path) {
+                        invalid.retain(|mistake| !mistake.path.is_empty());
+                    }
                     self.wrong(&path, invalid);
                     continue;
                 }
@@ -291,6 +295,15 @@ impl Checked<'_> {
             self.warn_of_cadence(&plan, &path);
             self.build(plan, &path, &context);
         }
+    }
+
+    fn has_mistaken_block(&self, path: &str) -> bool {
+        let mistaken = |kind: &&probe::Kind| {
+            let block = format!("{path}.{}", kind.name);
+            let mut below = self.problems.iter().filter_map(|problem| problem.path.strip_prefix(&block));
+            below.any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        probe::KINDS.iter().any(mistaken)
     }
 
     fn warn_of_cadence(&mut self, plan: &Plan, path: &str) {

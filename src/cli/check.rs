@@ -1,6 +1,6 @@
 //! `banken check`.
 
-use super::{OK, print};
+use super::{OK, complain, print};
 use crate::app;
 use crate::board::{Board, ProbeCell};
 use crate::config::{Config, ConfigError, Source};
@@ -23,7 +23,7 @@ pub fn check(config: Option<PathBuf>, options: Options) -> anyhow::Result<u8> {
     let source = Source::find(options.file.or(config));
     let config = source.load()?;
     for warning in ConfigError::lines(&config.origin, &config.warnings) {
-        eprintln!("{warning} (warning)");
+        complain(&format!("{warning} (warning)"));
     }
     let probes = config.probes.len();
     print(&format!("{}: ok: {probes} probes, about {} series\n", config.origin, expected_series(&config)?))?;

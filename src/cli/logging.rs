@@ -15,7 +15,12 @@ pub enum LogFormat {
 
 /// Starts logging. A second start in the same process changes nothing.
 pub fn start(format: LogFormat, level: tracing::Level) {
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        // It would say on standard error that standard error is gone, and panic: in the task of a probe, whose watch ends.
+        .log_internal_errors(false);
     let _ = match format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),

@@ -115,7 +115,10 @@ fn headline(overall: Overall, broken: usize, all: usize) -> String {
     match overall {
         Overall::Healthy => format!("All is well: {} healthy", probes(all)),
         Overall::Unknown if broken == 0 => "Not everything has run yet".into(),
-        _ => format!("{} of {} need attention", probes(broken), all),
+        _ => {
+            let need = if broken == 1 { "needs" } else { "need" };
+            format!("{broken} of {} {need} attention", probes(all))
+        }
     }
 }
 

@@ -2,5 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
+mod cli;
 mod config;
+mod hostile;
+mod life;
 mod support;
+mod targets;
+mod web;

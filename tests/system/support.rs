@@ -113,6 +113,16 @@ impl Banken {
         command
     }
 
+    /// The command through a shell, in whose script it is `"$0" "$@"`.
+    pub fn through_shell(script: &str) -> Command {
+        let mut command = Command::new("bash");
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BANKEN_")) {
+            command.env_remove(name);
+        }
+        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_banken"));
+        command
+    }
+
     /// Starts with this configuration, to which `listen` is added; ready when the first round is done.
     pub async fn start(yaml: &str) -> Self {
         Self::start_with(yaml, &[]).await
@@ -120,17 +130,27 @@ impl Banken {
 
     /// Starts with more arguments.
     pub async fn start_with(yaml: &str, arguments: &[&str]) -> Self {
+        let mut command = Self::command();
+        command.args(arguments);
+        let banken = Self::launch(yaml, command).await;
+        banken.until_ready().await;
+        banken
+    }
+
+    /// Starts by a command of the caller's, to which the configuration is added; waits for the page alone.
+    pub async fn launch(yaml: &str, mut command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("banken.yml");
         std::fs::write(&config, with_listen(yaml)).unwrap();
-        let mut command = Self::command();
-        command.arg("--config").arg(&config).args(arguments).current_dir(folder.path());
+        command.arg("--config").arg(&config).current_dir(folder.path());
         let process = Process::start(&mut command);
         let base = page_of(&process).await;
-        let banken = Self { process, base, folder };
-        eventually("the first round is done", async || (banken.status_code("/readyz").await == 200).then_some(()))
-            .await;
-        banken
+        Self { process, base, folder }
+    }
+
+    /// Waits until the first round is done.
+    pub async fn until_ready(&self) {
+        eventually("the first round is done", async || (self.status_code("/readyz").await == 200).then_some(())).await;
     }
 
     pub fn config_file(&self) -> PathBuf {
