@@ -4,5 +4,6 @@
 
 mod config;
 mod demo;
+mod metrics_doc;
 mod stage;
 mod support;

@@ -160,3 +160,16 @@ pub async fn until_sample(
     })
     .await
 }
+
+/// The configuration of the demo with a threshold on everything that can have one. It has a probe of every kind.
+pub fn every_kind_and_threshold(config: String) -> String {
+    let every = [
+        (
+            "host: { interval: 1s }",
+            "host: { interval: 1s, thresholds: { cpu: { warning: 200% }, memory: { warning: 99%, critical: 100% }, \
+             swap: { info: 100% }, disk: { critical: 100% }, duration: { critical: 1m } } }",
+        ),
+        ("cpu: { warning: 90% }", "cpu: { info: 50, warning: 60, critical: 70 }"),
+    ];
+    every.iter().fold(config, |config, (old, new)| replaced(&config, old, new))
+}
