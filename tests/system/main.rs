@@ -5,5 +5,6 @@
 mod config;
 mod demo;
 mod metrics_doc;
+mod prometheus;
 mod stage;
 mod support;
