@@ -121,3 +121,14 @@ fn print(text: &(impl AsRef<[u8]> + ?Sized)) -> anyhow::Result<u8> {
         _ => Ok(OK),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,6 +1,7 @@
 //! Values of the configuration that are right once they exist: a pattern is compiled, a secret is read, an address has
 //! a port. Every owner's `Config` is made of them, so that a mistake is found where it stands in the file.
 
+mod file;
 mod pem;
 mod secret;
 

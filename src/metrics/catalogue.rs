@@ -2,7 +2,7 @@
 
 use crate::board::{Board, Histogram, ProbeCell, Record};
 use crate::health::Status;
-use crate::metrics::collector::Samples;
+use crate::metrics::samples::Samples;
 use crate::observation::{Family, Reason, Scope};
 use std::fmt;
 use tokio::time::Instant;
