@@ -41,7 +41,7 @@ pub struct Process {
 impl Process {
     /// Starts a command; everything it prints is kept.
     pub fn start(command: &mut Command) -> Self {
-        let name = format!("{:?}", command.get_program());
+        let name = command.get_program().display().to_string();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
