@@ -34,6 +34,9 @@ const MAX_HEAD: usize = 64 * 1024;
 /// How much an HTTP/2 target may send before we have read it.
 const WINDOW: u32 = 256 * 1024;
 
+/// The most that is read until the answer has begun: its head, what may arrive with it, and a few informational answers.
+const MAX_BEFORE_ANSWER: u64 = 512 * 1024;
+
 /// Opens a connection, asks, and waits for the head of the answer.
 ///
 /// # Errors
@@ -47,19 +50,21 @@ pub(super) async fn exchange(
 ) -> Result<Answer, Failure> {
     let tcp = dial(hop.host(), hop.port(), ip, out).await?;
     let (stream, http2) = match client {
-        None => (Stream::Plain(tcp), protocol == Protocol::Http2),
+        None => (Stream::plain(tcp, MAX_BEFORE_ANSWER), protocol == Protocol::Http2),
         Some(client) => {
             let tls = client.handshake(tcp, hop.host(), out).await?;
             let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
             if protocol == Protocol::Http2 && !http2 {
                 return Err(Failure::new(Reason::Protocol, "the target does not offer HTTP/2"));
             }
-            (Stream::Tls(Box::new(tls)), http2)
+            (Stream::tls(tls, MAX_BEFORE_ANSWER), http2)
         }
     };
     out.enter(Phase::Wait);
+    let allowance = stream.allowance();
     let asked = if http2 { ask_http2(stream, hop.http2()).await } else { ask_http1(stream, hop.http1()).await };
     let (response, wire) = asked.map_err(|error| failure(&error, "no answer"))?;
+    allowance.lift();
     out.enter(Phase::Transfer);
     let (head, body) = response.into_parts();
     Ok(Answer { head, body, wire })

@@ -41,6 +41,20 @@ async fn what_is_not_http_is_a_protocol_failure_that_keeps_nothing() {
 }
 
 #[tokio::test]
+async fn informational_answers_are_passed_over_but_not_without_end() {
+    let few = format!("{}HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".repeat(10));
+    let fake = Fake::saying(few).await;
+    assert_eq!(probe(&format!("url: {}", fake.url())).await.0, Ok(()));
+    let fake = Fake::talking(|mut stream| async move {
+        while stream.write_all(&b"HTTP/1.1 100 Continue\r\n\r\n".repeat(100)).await.is_ok() {}
+    })
+    .await;
+    let failure = failure(&format!("url: {}", fake.url())).await;
+    assert_eq!(failure.reason, Reason::Protocol);
+    assert!(failure.detail.contains("too much was sent before the answer"), "{failure}");
+}
+
+#[tokio::test]
 async fn a_truncated_body_is_a_protocol_failure_that_keeps_the_status() {
     for begin in [
         "content-length: 100\r\n\r\nhalf",
