@@ -104,7 +104,7 @@ fn parse_pattern(text: &str) -> Result<Pattern, String> {
 }
 
 text_value!(Pattern, "Pattern", "a regular expression", parse_pattern, {
-    "type": "string", "format": "regex", "description": "Regular expression (RE2 syntax, no look-around)"
+    "type": "string", "description": "Regular expression (RE2 syntax, no look-around)"
 });
 
 /// A JSON path after RFC 9535, parsed.
