@@ -298,12 +298,8 @@ impl Checked<'_> {
     }
 
     fn has_mistaken_block(&self, path: &str) -> bool {
-        let mistaken = |kind: &&probe::Kind| {
-            let block = format!("{path}.{}", kind.name);
-            let mut below = self.problems.iter().filter_map(|problem| problem.path.strip_prefix(&block));
-            below.any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        probe::KINDS.iter().any(mistaken)
+        let mut blocks = probe::KINDS.iter().map(|kind| format!("{path}.{}", kind.name));
+        blocks.any(|block| self.problems.iter().any(|known| known.is_within(&block)))
     }
 
     fn warn_of_cadence(&mut self, plan: &Plan, path: &str) {
@@ -334,14 +330,10 @@ impl Checked<'_> {
     fn wrong(&mut self, path: &str, invalid: Vec<Invalid>) {
         for mistake in invalid {
             let mistake = if path.is_empty() { mistake } else { mistake.within(path) };
-            // What was taken out as wrong is not missing too.
-            let below = |known: &Problem| {
-                known
-                    .path
-                    .strip_prefix(&mistake.path)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            };
-            if !self.problems[..self.found_by_form].iter().any(below) {
+            // What was taken out of a block as wrong is not missing there too.
+            let consequence = mistake.path != path
+                && self.problems[..self.found_by_form].iter().any(|known| known.is_within(&mistake.path));
+            if !consequence {
                 self.problems.push(self.positions.problem(&mistake.path, mistake.message));
             }
         }

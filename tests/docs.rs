@@ -70,7 +70,7 @@ impl Document {
             fenced ^= line.starts_with("```");
             !fenced && !line.starts_with("```")
         });
-        kept.map(|line| format!("{line}\n")).collect()
+        kept.fold(String::new(), |text, line| text + line + "\n")
     }
 
     fn headings(&self) -> Vec<String> {

@@ -17,6 +17,13 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// Whether it stands at a path or below it.
+    pub(super) fn is_within(&self, path: &str) -> bool {
+        self.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+}
+
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
