@@ -5,6 +5,7 @@
 mod config;
 mod demo;
 mod metrics_doc;
+mod page;
 mod prometheus;
 mod stage;
 mod support;
