@@ -162,11 +162,15 @@ fn message(record: &Record) -> String {
         Ok(()) => format!("ok in {}", Unit::Seconds.show(run.duration.as_secs_f64())),
         Err(failure) => failure.to_string(),
     };
+    // What a kind has thresholds on is what is worth a look: the memory of a process, the disk of a host.
+    for (signal, value) in record.readings().signals().iter().filter(|(signal, _)| signal.unit != Unit::Seconds) {
+        // Writing to a String cannot fail.
+        let _ = write!(message, "; {} {}", signal.key, signal.unit.show(*value));
+    }
     if let Some(crossing) = record.crossing {
         let unit = crossing.signal.unit;
         let (value, threshold) = (unit.show(crossing.value), unit.show(crossing.threshold));
         let key = crossing.signal.key;
-        // Writing to a String cannot fail.
         let _ = write!(message, "; {key} {value} is above {threshold} ({})", crossing.severity);
     }
     message

@@ -10,6 +10,7 @@ mod demo;
 mod hostile;
 mod life;
 mod metrics_doc;
+mod page;
 mod prometheus;
 mod stage;
 mod support;
