@@ -30,7 +30,8 @@ const REASONS: &[Reason] = &[
     Reason::Json,
 ];
 
-fn samples(text: &str) -> usize {
+fn samples(text: impl AsRef<[u8]>) -> usize {
+    let text = std::str::from_utf8(text.as_ref()).unwrap();
     text.lines().filter(|line| !line.starts_with('#')).count()
 }
 
@@ -63,9 +64,9 @@ fn board() -> Exposition {
     let board = Arc::new(Board::default());
     let one = {
         board.replace_probes(vec![cell(0)]);
-        let with = samples(&Exposition::new(Arc::clone(&board)).open_metrics().unwrap());
+        let with = samples(Exposition::new(Arc::clone(&board)).open_metrics().unwrap());
         board.replace_probes(Vec::new());
-        with - samples(&Exposition::new(Arc::clone(&board)).open_metrics().unwrap())
+        with - samples(Exposition::new(Arc::clone(&board)).open_metrics().unwrap())
     };
     board.replace_probes((0..SERIES.div_ceil(one)).map(cell).collect());
     Exposition::new(board)
@@ -128,15 +129,15 @@ fn exposition(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scrape of 100,000 series");
     group.sample_size(20);
     let exposition = board();
-    let count = samples(&exposition.open_metrics().unwrap());
+    let count = samples(exposition.open_metrics().unwrap());
     assert!(count >= SERIES, "only {count} samples");
     group.bench_function("banken, OpenMetrics", |bencher| {
-        bencher.iter(|| black_box(exposition.open_metrics().unwrap()))
+        bencher.iter(|| black_box(exposition.open_metrics().unwrap()));
     });
     group.bench_function("banken, 0.0.4", |bencher| {
         bencher.iter(|| black_box(Format::Prometheus.render(exposition.open_metrics().unwrap())));
     });
-    let registry = families(&exposition.open_metrics().unwrap());
+    let registry = families(std::str::from_utf8(&exposition.open_metrics().unwrap()).unwrap());
     let mut same = String::new();
     prometheus_client::encoding::text::encode(&mut same, &registry).unwrap();
     assert!(samples(&same).abs_diff(count) < 50, "{} samples instead of {count}", samples(&same));

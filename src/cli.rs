@@ -114,10 +114,21 @@ fn complain(text: &str) {
 }
 
 /// Prints; a reader that has gone (`| head`) is no error.
-fn print(text: &str) -> anyhow::Result<u8> {
+fn print(text: &(impl AsRef<[u8]> + ?Sized)) -> anyhow::Result<u8> {
     use std::io::Write as _;
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match std::io::stdout().write_all(text.as_ref()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(OK),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
     }
 }

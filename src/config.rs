@@ -202,14 +202,16 @@ fn read(path: &Path) -> Result<String, String> {
 pub fn parse(text: &str, origin: &str, folder: &Path) -> Result<Config, ConfigError> {
     let positions = Positions::of(text);
     let mut problems = Vec::new();
-    let mut value = serde_yaml::from_str(text).map_err(|error| ConfigError::syntax(origin, &error))?;
+    let mut value = serde_yaml::from_str(text).map_err(|error| ConfigError::syntax(origin, &error, &positions))?;
     if value == serde_yaml::Value::Null {
         value = serde_yaml::Value::Mapping(serde_yaml::Mapping::new());
     }
     let substituted = substitute::environment(&mut value, &positions, &mut problems, |name| std::env::var(name).ok());
     substitute::resolve_files(&mut value, folder);
     let document: Option<Document> = repair::deserialize(value, &substituted, &positions, &mut problems);
-    let mut checked = Checked { positions: &positions, problems, warnings: Vec::new(), probes: Vec::new() };
+    let found_by_form = problems.len();
+    let mut checked =
+        Checked { positions: &positions, problems, found_by_form, warnings: Vec::new(), probes: Vec::new() };
     if let Some(document) = &document {
         checked.host(document);
         checked.probes(document);
@@ -230,6 +232,8 @@ pub fn parse(text: &str, origin: &str, folder: &Path) -> Result<Config, ConfigEr
 struct Checked<'a> {
     positions: &'a Positions,
     problems: Vec<Problem>,
+    /// How many of them come from the form of the text, before anything was checked.
+    found_by_form: usize,
     warnings: Vec<Problem>,
     probes: Vec<(Plan, Worker)>,
 }
@@ -294,12 +298,8 @@ impl Checked<'_> {
     }
 
     fn has_mistaken_block(&self, path: &str) -> bool {
-        let mistaken = |kind: &&probe::Kind| {
-            let block = format!("{path}.{}", kind.name);
-            let mut below = self.problems.iter().filter_map(|problem| problem.path.strip_prefix(&block));
-            below.any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        probe::KINDS.iter().any(mistaken)
+        let mut blocks = probe::KINDS.iter().map(|kind| format!("{path}.{}", kind.name));
+        blocks.any(|block| self.problems.iter().any(|known| known.is_within(&block)))
     }
 
     fn warn_of_cadence(&mut self, plan: &Plan, path: &str) {
@@ -328,10 +328,14 @@ impl Checked<'_> {
     }
 
     fn wrong(&mut self, path: &str, invalid: Vec<Invalid>) {
-        let located = invalid.into_iter().map(|mistake| {
+        for mistake in invalid {
             let mistake = if path.is_empty() { mistake } else { mistake.within(path) };
-            self.positions.problem(&mistake.path, mistake.message)
-        });
-        self.problems.extend(located);
+            // What was taken out of a block as wrong is not missing there too.
+            let consequence = mistake.path != path
+                && self.problems[..self.found_by_form].iter().any(|known| known.is_within(&mistake.path));
+            if !consequence {
+                self.problems.push(self.positions.problem(&mistake.path, mistake.message));
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ mod collector;
 pub mod docs;
 mod format;
 mod own_process;
+mod samples;
 
 pub use catalogue::{BUILD, BuildInfo, OWN, PER_PROBE};
 pub use collector::Exposition;

@@ -283,10 +283,13 @@ impl Unit {
     /// Formats a value for a person.
     pub fn show(self, value: f64) -> String {
         match self {
+            Unit::Seconds if value < 0.001 => format!("{:.0} µs", value * 1e6),
             Unit::Seconds if value < 1.0 => format!("{:.0} ms", value * 1000.0),
             Unit::Seconds => format!("{value:.1} s"),
-            Unit::Bytes if value >= 1_073_741_824.0 => format!("{:.2} GiB", value / 1_073_741_824.0),
-            Unit::Bytes => format!("{:.1} MiB", value / 1_048_576.0),
+            Unit::Bytes if value < 1024.0 => format!("{value:.0} B"),
+            Unit::Bytes if value < 1_048_576.0 => format!("{:.1} KiB", value / 1024.0),
+            Unit::Bytes if value < 1_073_741_824.0 => format!("{:.1} MiB", value / 1_048_576.0),
+            Unit::Bytes => format!("{:.2} GiB", value / 1_073_741_824.0),
             Unit::Ratio => format!("{:.1} %", value * 100.0),
         }
     }
@@ -325,6 +328,14 @@ mod tests {
         for (index, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, index, "{reason} stands at the wrong place in Reason::ALL");
         }
+    }
+
+    #[test]
+    fn a_small_value_is_told_in_a_small_unit() {
+        let seconds = [0.000_45, 0.25, 61.0].map(|value| Unit::Seconds.show(value));
+        assert_eq!(seconds, ["450 µs", "250 ms", "61.0 s"]);
+        let bytes = [321.0, 2048.0, 117_758_689.0, 5e9].map(|value| Unit::Bytes.show(value));
+        assert_eq!(bytes, ["321 B", "2.0 KiB", "112.3 MiB", "4.66 GiB"]);
     }
 
     #[test]

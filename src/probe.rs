@@ -7,12 +7,15 @@ pub mod host;
 pub mod http;
 pub mod process;
 pub mod tcp;
+mod thresholds;
 pub mod tls;
+
+pub use thresholds::{DURATION, Thresholds, limits};
 
 use crate::health::{self, Limit};
 use crate::net::Roots;
-use crate::observation::{Failure, Family, Readings, Reason, Scope, Severity, Signal, Unit};
-use crate::values::{Invalid, Period, Quantity};
+use crate::observation::{Failure, Family, Readings, Reason, Signal};
+use crate::values::{Invalid, Period};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -57,29 +60,6 @@ pub struct Kind {
     pub families: &'static [&'static Family],
     /// The quantities on which thresholds can be set, beside the duration.
     pub signals: &'static [&'static Signal],
-}
-
-/// The duration of a run, on which every kind can have thresholds.
-pub static DURATION: Signal = Signal { key: "duration", unit: Unit::Seconds, threshold: &DURATION_THRESHOLD };
-
-/// Where the thresholds on the duration are published.
-pub static DURATION_THRESHOLD: Family = Family::gauge(
-    "banken_probe_duration_threshold_seconds",
-    Scope::Probe,
-    &["severity"],
-    "Configured threshold on the duration of a run, in seconds",
-);
-
-/// Thresholds of one signal as they are written.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Thresholds {
-    /// Worth knowing above this.
-    pub info: Option<Quantity>,
-    /// Look at it today above this.
-    pub warning: Option<Quantity>,
-    /// A person acts above this.
-    pub critical: Option<Quantity>,
 }
 
 /// Cadence and patience, where a probe does not say its own.
@@ -330,50 +310,6 @@ pub fn check_name(name: &str) -> Result<(), String> {
             "{name:?} is not a name: begin with a lower-case letter or a digit, go on with those, '_', '.' and '-'"
         ))
     }
-}
-
-/// Resolves thresholds against the signals that a kind has.
-pub fn limits(
-    thresholds: &BTreeMap<String, Thresholds>,
-    kind: &'static Kind,
-    invalid: &mut Vec<Invalid>,
-) -> Vec<Limit> {
-    let signals: Vec<&'static Signal> = std::iter::once(&DURATION).chain(kind.signals.iter().copied()).collect();
-    let mut limits = Vec::new();
-    for (key, written) in thresholds {
-        let path = format!("thresholds.{key}");
-        let Some(signal) = signals.iter().find(|signal| signal.key == key) else {
-            let known: Vec<_> = signals.iter().map(|signal| signal.key).collect();
-            let message =
-                format!("a probe of kind {} has no signal {key:?}: use one of {}", kind.name, known.join(", "));
-            invalid.push(Invalid::new(path, message));
-            continue;
-        };
-        let mut level = |name: &str, quantity: &Option<Quantity>| {
-            quantity.as_ref().and_then(|quantity| match quantity.in_unit(signal.unit) {
-                Ok(value) => Some(value),
-                Err(message) => {
-                    invalid.push(Invalid::new(format!("{path}.{name}"), message));
-                    None
-                }
-            })
-        };
-        let levels = health::Levels {
-            info: level("info", &written.info),
-            warning: level("warning", &written.warning),
-            critical: level("critical", &written.critical),
-        };
-        if let Some((milder, graver)) = levels.disorder() {
-            let message = format!("{graver} is below {milder}: a graver threshold must be at least the milder one");
-            invalid.push(Invalid::new(format!("{path}.{graver}"), message));
-        }
-        if Severity::ALL.iter().all(|severity| levels.get(*severity).is_none()) && *written == Thresholds::default() {
-            invalid.push(Invalid::new(path, "no threshold in it: set info, warning or critical"));
-            continue;
-        }
-        limits.push(Limit { signal, levels });
-    }
-    limits
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ pub use words::{Ago, Fact, clock_time, rfc3339};
 
 use super::{Board, ProbeCell, Record};
 use crate::health::Status;
-use crate::observation::{Family, Reading, Reason, Severity, Unit};
+use crate::observation::{Family, Reading, Reason, Severity, Signal, Unit};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -162,11 +162,17 @@ fn message(record: &Record) -> String {
         Ok(()) => format!("ok in {}", Unit::Seconds.show(run.duration.as_secs_f64())),
         Err(failure) => failure.to_string(),
     };
+    // What a kind has thresholds on is what is worth a look: the memory of a process, the disk of a host.
+    let crossed = record.crossing.map(|crossing| crossing.signal.key);
+    let worth_a_look = |signal: &Signal| signal.unit != Unit::Seconds && Some(signal.key) != crossed;
+    for (signal, value) in record.readings().signals().iter().filter(|(signal, _)| worth_a_look(signal)) {
+        // Writing to a String cannot fail.
+        let _ = write!(message, "; {} {}", signal.key, signal.unit.show(*value));
+    }
     if let Some(crossing) = record.crossing {
         let unit = crossing.signal.unit;
         let (value, threshold) = (unit.show(crossing.value), unit.show(crossing.threshold));
         let key = crossing.signal.key;
-        // Writing to a String cannot fail.
         let _ = write!(message, "; {key} {value} is above {threshold} ({})", crossing.severity);
     }
     message

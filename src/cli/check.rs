@@ -42,7 +42,8 @@ fn expected_series(config: &Config) -> anyhow::Result<usize> {
         Arc::new(cell)
     });
     board.replace_probes(cells.collect());
-    let common = Exposition::new(board).open_metrics()?.lines().filter(|line| !line.starts_with('#')).count();
+    let text = Exposition::new(board).open_metrics()?;
+    let common = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count();
     let own: usize = config.probes.iter().map(|(plan, _)| plan.kind.families.len()).sum();
     Ok(common + own)
 }

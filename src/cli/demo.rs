@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 /// What `demo` takes.
 #[derive(Debug, Args)]
+// Its group would have the name that the group of the flattened options has.
+#[group(skip)]
 pub struct Options {
     #[command(flatten)]
     demo: demo::Options,

@@ -1,6 +1,7 @@
 //! `banken kinds`.
 
 use super::print;
+use crate::metrics::docs::{Section, common_sections, markdown};
 use crate::probe::{DURATION, KINDS, Kind};
 use clap::Args;
 use std::fmt::Write as _;
@@ -10,16 +11,33 @@ use std::fmt::Write as _;
 pub struct Options {
     /// Describe this kind: an example, its reasons, its metrics.
     kind: Option<String>,
+    /// Print the page of every metric, in Markdown.
+    #[arg(long, conflicts_with = "kind")]
+    metrics: bool,
 }
 
 pub fn kinds(options: &Options) -> anyhow::Result<u8> {
     match &options.kind {
+        _ if options.metrics => print(&metrics_page()),
         None => print(&list()),
         Some(name) => match KINDS.iter().find(|kind| kind.name == name) {
             Some(kind) => print(&description(kind)),
             None => anyhow::bail!("there is no kind {name:?}; `banken kinds` lists them"),
         },
     }
+}
+
+/// `docs/metrics.md`: what every probe has, what each kind adds, what Banken says of itself.
+fn metrics_page() -> String {
+    let (mut every_probe, own) = common_sections();
+    every_probe.families.push(DURATION.threshold);
+    let kinds = KINDS.iter().map(|kind| Section {
+        title: format!("Kind `{}`", kind.name),
+        families: kind.families.iter().copied().chain(kind.signals.iter().map(|signal| signal.threshold)).collect(),
+    });
+    let own_families = kinds.filter(|section| !section.families.is_empty());
+    let sections: Vec<_> = std::iter::once(every_probe).chain(own_families).chain([own]).collect();
+    markdown(&sections)
 }
 
 fn list() -> String {

@@ -62,8 +62,8 @@ pub async fn once(config: Option<PathBuf>, options: Options) -> anyhow::Result<u
         .await;
     let report = Report::of(&board);
     let text = match options.format {
-        ReportFormat::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
-        ReportFormat::Text => as_text(&report),
+        ReportFormat::Json => format!("{}\n", serde_json::to_string_pretty(&report)?).into_bytes(),
+        ReportFormat::Text => as_text(&report).into_bytes(),
         ReportFormat::Metrics => Format::Prometheus.render(Exposition::new(board).open_metrics()?),
     };
     print(&text)?;

@@ -1,5 +1,6 @@
 //! Mistakes in a configuration, each with its place and its remedy, all at once.
 
+use super::positions::Positions;
 use crate::values::one_line;
 use std::fmt;
 
@@ -14,6 +15,13 @@ pub struct Problem {
     pub path: String,
     /// What is wrong and what to do.
     pub message: String,
+}
+
+impl Problem {
+    /// Whether it stands at a path or below it.
+    pub(super) fn is_within(&self, path: &str) -> bool {
+        self.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
 }
 
 /// Everything that is wrong with a configuration.
@@ -43,7 +51,10 @@ impl ConfigError {
     }
 
     /// The text is not YAML.
-    pub(super) fn syntax(origin: &str, error: &serde_yaml::Error) -> Self {
+    pub(super) fn syntax(origin: &str, error: &serde_yaml::Error, positions: &Positions) -> Self {
+        if let Some(problem) = positions.first_duplicate() {
+            return Self { origin: origin.to_owned(), problems: vec![problem] };
+        }
         let place = error.location();
         let message = one_line(&error.to_string());
         // The place stands in front already.

@@ -22,6 +22,8 @@ struct Places {
 #[derive(Debug, Default)]
 pub struct Positions {
     places: HashMap<String, Places>,
+    /// Keys that stand twice in one mapping: the path, and where the second one stands.
+    duplicates: Vec<(String, Place)>,
     /// Elements that were taken out of sequences while mistakes were gathered, by their index in the text.
     removed: RefCell<HashMap<String, BTreeSet<usize>>>,
 }
@@ -54,6 +56,21 @@ impl Positions {
     /// A mistake in a key.
     pub fn problem_in_key(&self, path: &str, message: String) -> Problem {
         problem_at(self.nearest(path).map(|places| places.key), path, message)
+    }
+
+    /// The first key that stands twice in one mapping, which YAML forbids.
+    pub fn first_duplicate(&self) -> Option<Problem> {
+        let (path, place) = self.duplicates.first()?;
+        let message = format!("this key stands here twice, first in line {}: remove one", self.line_of(path));
+        Some(problem_at(Some(*place), path, message))
+    }
+
+    fn insert(&mut self, path: &str, places: Places) {
+        if self.places.contains_key(path) {
+            self.duplicates.push((path.to_owned(), places.key));
+        } else {
+            self.places.insert(path.to_owned(), places);
+        }
     }
 
     /// The line of a path, for messages that point to it.
@@ -121,7 +138,7 @@ impl Reader {
         let path = self.next_path(place).map_or_else(
             || "?".to_owned(),
             |(path, key)| {
-                self.positions.places.insert(path.clone(), Places { key, value: place });
+                self.positions.insert(&path, Places { key, value: place });
                 path
             },
         );
@@ -138,7 +155,7 @@ impl Reader {
             return;
         }
         if let Some((path, key)) = self.next_path(place) {
-            self.positions.places.insert(path, Places { key, value: place });
+            self.positions.insert(&path, Places { key, value: place });
         }
     }
 }

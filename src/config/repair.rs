@@ -36,13 +36,16 @@ pub fn deserialize<T: DeserializeOwned>(
             continue;
         }
         let missing = quoted(&message, "missing field ");
-        let consequence = missing.is_some_and(|key| taken_out.get(&path).is_some_and(|keys| keys.contains(key)));
+        let consequence = missing.is_some_and(|key| taken_out.get(&path).is_some_and(|keys| keys.contains(key)))
+            || problems.iter().any(|known| known.path == path);
         if !consequence {
             problems.push(problem(&message, &path, positions));
         }
-        let last = steps.last()?;
-        if let Step::Key(key) = last {
-            taken_out.entry(shown(&steps[..steps.len() - 1])).or_default().insert(key.clone());
+        if let Step::Key(key) = steps.last()? {
+            let taken_out = taken_out.entry(shown(&steps[..steps.len() - 1])).or_default();
+            taken_out.insert(key.clone());
+            // A key that was misspelt is not missing too.
+            taken_out.extend(closest(key, &known_keys(&message)).map(str::to_owned));
         }
         if !take_out(&mut value, &steps, positions) {
             return None;
@@ -125,7 +128,7 @@ fn retype(value: &mut Value, steps: &[Step]) -> bool {
 /// Rewrites serde's words for a person who wrote YAML.
 fn problem(message: &str, path: &str, positions: &Positions) -> Problem {
     if let Some(unknown) = quoted(message, "unknown field ") {
-        let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+        let known = known_keys(message);
         let remedy = match closest(unknown, &known) {
             Some(near) => format!("did you mean {near:?}?"),
             None if known.is_empty() => "remove it".into(),
@@ -136,7 +139,23 @@ fn problem(message: &str, path: &str, positions: &Positions) -> Problem {
     if let Some(missing) = quoted(message, "missing field ") {
         return positions.problem(path, format!("the key {missing:?} is missing: add it"));
     }
-    positions.problem(path, message.replace("invalid type: ", "this is the wrong type: "))
+    let rewritten = WORDS.iter().fold(message.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours));
+    positions.problem(path, rewritten)
+}
+
+/// What serde says, and what a person who wrote YAML understands.
+const WORDS: [(&str, &str); 6] = [
+    ("invalid type: ", "this is the wrong type: "),
+    ("invalid value: ", "this is not possible: "),
+    ("expected struct Document", "expected keys such as listen: and probes:"),
+    ("expected struct Config", "expected a block of keys"),
+    ("expected struct ", "expected a block: "),
+    ("a nonzero u32", "a whole number of at least 1"),
+];
+
+/// The keys that serde lists after an unknown one.
+fn known_keys(message: &str) -> Vec<&str> {
+    message.split('`').skip(3).step_by(2).collect()
 }
 
 /// The word between backticks after `prefix`.

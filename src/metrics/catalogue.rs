@@ -2,7 +2,7 @@
 
 use crate::board::{Board, Histogram, ProbeCell, Record};
 use crate::health::Status;
-use crate::metrics::collector::Samples;
+use crate::metrics::samples::Samples;
 use crate::observation::{Family, Reason, Scope};
 use std::fmt;
 use tokio::time::Instant;
@@ -110,7 +110,7 @@ pub static PER_PROBE: &[ProbeRow] = &[
         family: counter("banken_probe_failures_total", &["reason"], "Runs in which the target failed, by reason"),
         write: |view, out| {
             let possible = view.cell.descriptor().reasons;
-            let unexpected = |reason: &&Reason| !possible.contains(reason) && view.record.failures(**reason) > 0;
+            let unexpected = |reason: &&Reason| view.record.failures(**reason) > 0 && !possible.contains(reason);
             let reasons = possible.iter().chain(Reason::ALL.iter().filter(unexpected));
             reasons.copied().try_for_each(|reason| out.labelled(reason.label(), view.record.failures(reason) as f64))
         },

@@ -2,15 +2,16 @@
 
 use super::catalogue::{OWN, PER_PROBE, ProbeView};
 use super::own_process;
-use crate::board::{Board, Histogram, ProbeCell};
-use crate::observation::{Family, FamilyType, Labels, Reading, Scope, Severity, Signal};
+use super::samples::Samples;
+use crate::board::{Board, ProbeCell};
+use crate::observation::{Family, FamilyType, Severity, Signal};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, MetricEncoder, text};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use std::fmt::{self, Write as _};
+use std::fmt::{self};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
 use tokio::time::Instant;
 
 /// Encodes a board as the body of a scrape.
@@ -29,116 +30,33 @@ impl Exposition {
         Self { registry, board, last_length: AtomicUsize::new(4096) }
     }
 
-    /// The board's state as text in the OpenMetrics format.
+    /// The board's state in the OpenMetrics text format, in UTF-8.
     ///
     /// # Errors
     /// When the encoder refuses a family, which is a defect of the catalogue.
-    pub fn open_metrics(&self) -> Result<String, fmt::Error> {
+    pub fn open_metrics(&self) -> Result<Vec<u8>, fmt::Error> {
         let begun = std::time::Instant::now();
         // A scrape is about as long as the one before: growing a large text step by step would copy it many times.
-        let mut text = String::with_capacity(self.last_length.load(Ordering::Relaxed) * 9 / 8);
+        let mut text = Text(Vec::with_capacity(self.last_length.load(Ordering::Relaxed) * 9 / 8));
         text::encode(&mut text, &self.registry)?;
-        self.last_length.store(text.len(), Ordering::Relaxed);
+        self.last_length.store(text.0.len(), Ordering::Relaxed);
         self.board.own.set_scrape_duration(begun.elapsed());
-        Ok(text)
+        Ok(text.0)
     }
 }
 
-static NO_LABELS: LazyLock<Labels> = LazyLock::new(Labels::default);
+/// More than half of what the encoder writes is a single character (`{`, `}`, a space, the end of a line), for which a
+/// copy of memory costs several times as much as a push.
+struct Text(Vec<u8>);
 
-/// Writes the samples of one family.
-pub struct Samples<'a, 'e> {
-    encoder: &'a mut MetricEncoder<'e>,
-    family: &'static Family,
-    base: &'a Labels,
-}
-
-impl<'a, 'e> Samples<'a, 'e> {
-    fn of_cell(encoder: &'a mut MetricEncoder<'e>, family: &'static Family, cell: &'a ProbeCell) -> Self {
-        let base = match family.scope {
-            Scope::Probe => cell.labels(),
-            Scope::Name => cell.name_label(),
-            Scope::Bare => &NO_LABELS,
-        };
-        Self { encoder, family, base }
-    }
-
-    fn of_banken(encoder: &'a mut MetricEncoder<'e>, family: &'static Family) -> Self {
-        Self { encoder, family, base: &NO_LABELS }
-    }
-
-    /// A sample without labels of the family's own.
-    pub fn value(&mut self, value: f64) -> fmt::Result {
-        self.sample(Set { base: self.base.text(), own: "" }, value)
-    }
-
-    /// A sample, where there is a value.
-    pub fn optional(&mut self, value: Option<f64>) -> fmt::Result {
-        value.map_or(Ok(()), |value| self.value(value))
-    }
-
-    /// A sample with one label of the family's own, already rendered: `state="healthy"`.
-    pub fn labelled(&mut self, label: &'static str, value: f64) -> fmt::Result {
-        self.sample(Set { base: self.base.text_before_others(), own: label }, value)
-    }
-
-    /// A sample with the family's own labels, already rendered.
-    pub fn rendered(&mut self, labels: &Labels, value: f64) -> fmt::Result {
-        self.sample(Set { base: self.base.text_before_others(), own: labels.text() }, value)
-    }
-
-    /// All samples of a histogram.
-    pub fn histogram(&mut self, histogram: &Histogram) -> fmt::Result {
-        let buckets: Vec<_> = histogram.buckets().collect();
-        let (sum, count) = (histogram.sum(), histogram.count());
-        if self.base.is_empty() {
-            return self.encoder.encode_histogram::<Set<'_>>(sum, count, &buckets, None);
+impl fmt::Write for Text {
+    #[inline]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match text.as_bytes() {
+            [byte] => self.0.push(*byte),
+            bytes => self.0.extend_from_slice(bytes),
         }
-        let labels = Set { base: self.base.text(), own: "" };
-        self.encoder.encode_family(&labels)?.encode_histogram::<Set<'_>>(sum, count, &buckets, None)
-    }
-
-    fn reading(&mut self, reading: &Reading) -> fmt::Result {
-        match &reading.labels {
-            Some(labels) => self.rendered(labels, reading.value),
-            None => self.value(reading.value),
-        }
-    }
-
-    fn sample(&mut self, labels: Set<'_>, value: f64) -> fmt::Result {
-        if labels.base.is_empty() && labels.own.is_empty() {
-            return encode(self.encoder, self.family.family_type, value);
-        }
-        encode(&mut self.encoder.encode_family(&labels)?, self.family.family_type, value)
-    }
-}
-
-/// Whole numbers are printed as such: they are most of a scrape, and a float's shortest form costs much more.
-fn encode(encoder: &mut MetricEncoder<'_>, family_type: FamilyType, value: f64) -> fmt::Result {
-    const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
-    let whole = value.fract() == 0.0 && value.abs() < LARGEST_EXACT;
-    match family_type {
-        FamilyType::Counter if whole => encoder.encode_counter::<Set<'_>, u64, f64>(&(value as u64), None),
-        FamilyType::Counter => encoder.encode_counter::<Set<'_>, f64, f64>(&value, None),
-        _ if whole => encoder.encode_gauge(&(value as i64)),
-        _ => encoder.encode_gauge(&value),
-    }
-}
-
-/// A label set that is already text. The encoder takes keys as they are, so the whole set is handed over as one key to
-/// which no value is ever asked for.
-#[derive(Clone, Copy)]
-struct Set<'a> {
-    base: &'a str,
-    own: &'a str,
-}
-
-impl EncodeLabelSet for Set<'_> {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let mut label = encoder.encode_label();
-        let mut key = label.encode_label_key()?;
-        key.write_str(self.base)?;
-        if self.own.is_empty() { Ok(()) } else { key.write_str(self.own) }
+        Ok(())
     }
 }
 

@@ -42,7 +42,7 @@ pub fn markdown(sections: &[Section]) -> String {
 const INTRODUCTION: &str = "\
 # Metrics
 
-This page is generated from the catalogue in the source, and a test holds it against the binary.
+This page is what `banken kinds --metrics` prints, and a test holds it against a scrape of the running binary.
 
 All values are in base units (seconds, bytes, ratios from 0 to 1). Counters end in `_total`, exist from the start and
 go on across reloads of the configuration. A verdict or a time exists only once there is one. No sample carries a

@@ -53,7 +53,7 @@ impl Format {
     }
 
     /// The text in this format, from OpenMetrics.
-    pub fn render(self, open_metrics: String) -> String {
+    pub fn render(self, open_metrics: Vec<u8>) -> Vec<u8> {
         match self {
             Format::OpenMetrics => open_metrics,
             Format::Prometheus => to_prometheus(&open_metrics),
@@ -62,37 +62,37 @@ impl Format {
 }
 
 /// Only comment lines differ: 0.0.4 names a counter as its samples are named, and knows no end mark.
-fn to_prometheus(open_metrics: &str) -> String {
-    let mut text = String::with_capacity(open_metrics.len() + 4096);
+fn to_prometheus(open_metrics: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(open_metrics.len() + 4096);
     let mut rest = open_metrics;
     while !rest.is_empty() {
-        let line_end = rest.find('\n').map_or(rest.len(), |end| end + 1);
-        if let Some(help) = rest[..line_end].strip_prefix("# HELP ") {
-            let (type_line, after) = match rest[line_end..].find('\n') {
-                Some(end) => rest[line_end..].split_at(end + 1),
-                None => (&rest[line_end..], ""),
-            };
-            let suffix = if type_line.trim_end().ends_with(" counter") { "_total" } else { "" };
-            for (prefix, tail) in
-                [("# HELP ", help), ("# TYPE ", type_line.strip_prefix("# TYPE ").unwrap_or(type_line))]
-            {
-                let name_end = tail.find(' ').unwrap_or(tail.len());
-                text.push_str(prefix);
-                text.push_str(&tail[..name_end]);
-                text.push_str(suffix);
-                text.push_str(&tail[name_end..]);
+        let (line, after) = split_line(rest);
+        if let Some(help) = line.strip_prefix(b"# HELP ") {
+            let (type_line, after) = split_line(after);
+            let suffix: &[u8] = if type_line.trim_ascii_end().ends_with(b" counter") { b"_total" } else { b"" };
+            let typed = type_line.strip_prefix(b"# TYPE ").unwrap_or(type_line);
+            for (prefix, tail) in [(b"# HELP ", help), (b"# TYPE ", typed)] {
+                let (name, tail) = tail.split_at(memchr::memchr(b' ', tail).unwrap_or(tail.len()));
+                for part in [prefix, name, suffix, tail] {
+                    text.extend_from_slice(part);
+                }
             }
             rest = after;
-        } else if rest.starts_with("# EOF") {
+        } else if line.starts_with(b"# EOF") {
             break;
         } else {
             // Everything up to the next comment is samples, which are the same in both formats.
-            let end = memmem::find(rest.as_bytes(), b"\n# ").map_or(rest.len(), |end| end + 1);
-            text.push_str(&rest[..end]);
-            rest = &rest[end..];
+            let (samples, after) = rest.split_at(memmem::find(rest, b"\n# ").map_or(rest.len(), |end| end + 1));
+            text.extend_from_slice(samples);
+            rest = after;
         }
     }
     text
+}
+
+/// The first line with its end, and what follows.
+fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1))
 }
 
 #[cfg(test)]
@@ -125,6 +125,6 @@ mod tests {
     fn only_counters_comments_and_the_end_mark_differ_between_the_formats() {
         let open_metrics = "# HELP a_runs Runs.\n# TYPE a_runs counter\na_runs_total{x=\"# HELP y\"} 1\na_runs_total 2\n# HELP b Depth.\n# TYPE b gauge\n# HELP c C.\n# TYPE c counter\nc_total 3\n# EOF\n";
         let expected = "# HELP a_runs_total Runs.\n# TYPE a_runs_total counter\na_runs_total{x=\"# HELP y\"} 1\na_runs_total 2\n# HELP b Depth.\n# TYPE b gauge\n# HELP c_total C.\n# TYPE c_total counter\nc_total 3\n";
-        assert_eq!(Format::Prometheus.render(open_metrics.into()), expected);
+        assert_eq!(Format::Prometheus.render(open_metrics.into()), expected.as_bytes());
     }
 }

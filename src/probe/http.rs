@@ -70,6 +70,7 @@ pub static KIND: Kind = Kind {
     example: "\
 - name: ticker
   interval: 60s
+  timeout: 15s
   thresholds: { duration: { info: 1s, warning: 5s, critical: 10s } }
   http:
     url: http://localhost:8082/api/ticker/DOGE_JPY

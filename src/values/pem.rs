@@ -1,6 +1,6 @@
 //! Certificates and keys named in the configuration: read and parsed when it is loaded, so that a reload sees new ones.
 
-use super::secret::read_small_file;
+use super::file::{file_block, read_small_file};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -41,18 +41,6 @@ impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PrivateKey(…)")
     }
-}
-
-/// Reads the block `{ file: PATH }`.
-pub(super) fn file_block<'de, A: MapAccess<'de>>(mut map: A) -> Result<PathBuf, A::Error> {
-    let mut path = None;
-    while let Some(key) = map.next_key::<String>()? {
-        if key != "file" {
-            return Err(A::Error::unknown_field(&key, &["file"]));
-        }
-        path = Some(map.next_value::<PathBuf>()?);
-    }
-    path.ok_or_else(|| A::Error::missing_field("file"))
 }
 
 struct FileBlock;

@@ -1,10 +1,10 @@
 //! A secret: written in place or read from a file, never printed.
 
+use super::file::{file_block, read_small_file};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
 
 /// A secret text. `Debug` and `Display` hide it; only [`Secret::expose`] gives it away.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,30 +24,6 @@ impl fmt::Debug for Secret {
 }
 
 const NOT_TEXT: &str = "a number is not a secret: put it in quotes, so that its digits are kept as they are";
-
-/// Secrets and certificates are small; a larger file is a mistake in the path.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// Reads a small file named in the configuration.
-///
-/// # Errors
-/// When the file cannot be read or is larger than 1 MiB: which file, why, and what to do.
-pub(super) fn read_small_file(path: &Path) -> Result<Vec<u8>, String> {
-    use std::io::Read as _;
-    let shown = path.display();
-    let file = std::fs::File::open(path)
-        .map_err(|error| format!("cannot read {shown}: {error}; check the path and its permissions"))?;
-    // A FIFO or a device would block the start for ever.
-    if !file.metadata().map_err(|error| format!("cannot read {shown}: {error}"))?.is_file() {
-        return Err(format!("cannot read {shown}: it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("{shown} is larger than 1 MiB: this is hardly the file that was meant"));
-    }
-    Ok(bytes)
-}
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -71,7 +47,7 @@ impl<'de> Deserialize<'de> for Secret {
                 Err(E::custom(NOT_TEXT))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
-                let path = super::pem::file_block(map)?;
+                let path = file_block(map)?;
                 let bytes = read_small_file(&path).map_err(A::Error::custom)?;
                 let text = String::from_utf8(bytes)
                     .map_err(|_| A::Error::custom(format!("{} is not UTF-8 text", path.display())))?;

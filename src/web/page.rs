@@ -80,27 +80,27 @@ impl StatusPage {
         broken.sort_by_key(|(milder, _)| *milder);
         let broken: Vec<Row> = broken.into_iter().map(|(_, row)| row).collect();
         let count = |state: Status| report.checks.values().filter(|check| check.state == state).count();
-        let tiles = Status::ALL.map(|state| Tile { count: count(state), word: state.as_str(), class: class(state) });
+        let tile = |state| Tile { count: count(state), word: Status::as_str(state), class: class(state) };
         Self {
             overall: report.overall_status,
             headline: headline(report.overall_status, broken.len(), report.checks.len()),
             updated: clock_time(now),
-            tiles: tiles.into(),
+            // The worst first.
+            tiles: Status::ALL.into_iter().rev().map(tile).collect(),
             sections: sections(broken, groups),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
 }
 
-fn sections(broken: Vec<Row>, groups: BTreeMap<String, Vec<Row>>) -> Vec<Section> {
+fn sections(broken: Vec<Row>, mut groups: BTreeMap<String, Vec<Row>>) -> Vec<Section> {
     let mut sections = Vec::new();
     if !broken.is_empty() {
         sections.push(Section { title: "Needs attention".into(), rows: broken });
     }
-    sections.extend(groups.into_iter().map(|(group, rows)| {
-        let title = if group.is_empty() { "Everything else".into() } else { group };
-        Section { title, rows }
-    }));
+    let rest = groups.remove("");
+    sections.extend(groups.into_iter().map(|(title, rows)| Section { title, rows }));
+    sections.extend(rest.map(|rows| Section { title: "Everything else".into(), rows }));
     sections
 }
 
@@ -111,14 +111,11 @@ fn needs_attention(check: &Check) -> bool {
 }
 
 fn headline(overall: Overall, broken: usize, all: usize) -> String {
-    let probes = |count: usize| if count == 1 { "1 probe".to_owned() } else { format!("{count} probes") };
+    let probes = if all == 1 { "1 probe".to_owned() } else { format!("{all} probes") };
     match overall {
-        Overall::Healthy => format!("All is well: {} healthy", probes(all)),
+        Overall::Healthy => format!("All is well: {probes} healthy"),
         Overall::Unknown if broken == 0 => "Not everything has run yet".into(),
-        _ => {
-            let need = if broken == 1 { "needs" } else { "need" };
-            format!("{broken} of {} {need} attention", probes(all))
-        }
+        _ => format!("{broken} of {probes} need{} attention", if broken == 1 { "s" } else { "" }),
     }
 }
 
@@ -135,12 +132,18 @@ impl Row {
             });
             notes.chain(phases).chain(values).collect::<Vec<_>>()
         });
+        // A threshold that is crossed is the news of a target that answers.
+        let severity = check.severity.filter(|_| check.state == Status::Healthy);
+        let (class, word, symbol) = match severity {
+            None => (class(check.state), check.status, symbol(check.state)),
+            Some(severity) => (severity_class(severity), severity.as_str(), severity_symbol(severity)),
+        };
         Self {
             name: cell.descriptor().name.clone(),
             kind: check.kind,
-            class: check.severity.filter(|_| check.state == Status::Healthy).map_or(class(check.state), severity_class),
-            word: check.status,
-            symbol: symbol(check.state),
+            class,
+            word,
+            symbol,
             message: check.message.clone(),
             last_run: ago(check.last_run_at),
             since: check.since_at.map_or("–".into(), |at| Ago::since(at, now).to_string()),
@@ -174,6 +177,14 @@ fn symbol(state: Status) -> &'static str {
         Status::Healthy => "✓",
         Status::Suspect => "!",
         Status::Unhealthy => "✗",
+    }
+}
+
+fn severity_symbol(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "i",
+        Severity::Warning => symbol(Status::Suspect),
+        Severity::Critical => symbol(Status::Unhealthy),
     }
 }
 

@@ -65,7 +65,7 @@ fn what_is_allowed_but_hardly_meant_is_a_warning() {
     let lines: Vec<_> = config::ConfigError::lines("x.yml", &config.warnings).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("x.yml:2:5: probes[0]: the timeout (10s) is not shorter than the interval (5s)"));
-    assert!(lines[1].starts_with("x.yml:5:27: probes[0].thresholds.duration: "), "{}", lines[1]);
+    assert!(lines[1].starts_with("x.yml:5:29: probes[0].thresholds.duration: "), "{}", lines[1]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -78,6 +78,14 @@ impl Process {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Whether it has ended; how is still there to be asked for.
+    fn has_ended(&self) -> bool {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), look).unwrap().is_some()
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
         eventually("the process ends", async || self.child.try_wait().unwrap()).await
@@ -99,8 +107,16 @@ impl Drop for Process {
 /// A running Banken with its configuration in a folder of its own.
 pub struct Banken {
     pub process: Process,
-    pub base: String,
+    page: Page,
     folder: tempfile::TempDir,
+}
+
+impl std::ops::Deref for Banken {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        &self.page
+    }
 }
 
 impl Banken {
@@ -144,8 +160,8 @@ impl Banken {
         std::fs::write(&config, with_listen(yaml)).unwrap();
         command.arg("--config").arg(&config).current_dir(folder.path());
         let process = Process::start(&mut command);
-        let base = page_of(&process).await;
-        Self { process, base, folder }
+        let page = Page { base: page_of(&process).await };
+        Self { process, page, folder }
     }
 
     /// Waits until the first round is done.
@@ -157,15 +173,18 @@ impl Banken {
         self.folder.path().join("banken.yml")
     }
 
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Writes another configuration, without telling anybody.
     pub fn write_config(&self, yaml: &str) {
         std::fs::write(self.config_file(), with_listen(yaml)).unwrap();
     }
+}
 
+/// What a Banken shows over HTTP.
+pub struct Page {
+    pub base: String,
+}
+
+impl Page {
     pub async fn get(&self, path: &str) -> reqwest::Response {
         client().get(format!("{}{path}", self.base)).send().await.unwrap()
     }
@@ -227,7 +246,9 @@ fn with_listen(yaml: &str) -> String {
 /// Where a Banken says that its page is.
 pub async fn page_of(process: &Process) -> String {
     eventually("Banken says where its page is", async || {
+        let ended = process.has_ended();
         let output = process.output();
+        assert!(!ended, "it has ended instead: {output}");
         let line = output.lines().find_map(|line| line.trim().strip_prefix("page "))?.trim().to_owned();
         Some(line.trim_end_matches('/').to_owned())
     })
@@ -245,13 +266,23 @@ pub struct Demo {
 
 impl Demo {
     pub async fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_at(["127.0.0.1:0"; 3].map(|any| any.parse().unwrap()), tempfile::tempdir().unwrap(), arguments)
+            .await
+    }
+
+    /// Ends what is left of it and starts another one on the same ports and in the same folder.
+    pub async fn start_again(self) -> Self {
+        let Self { process, http, tls, control, folder } = self;
+        drop(process);
+        Self::start_at([http, tls, control], folder, &[]).await
+    }
+
+    async fn start_at(addresses: [SocketAddr; 3], folder: tempfile::TempDir, arguments: &[&str]) -> Self {
         let mut command = Banken::command();
-        command
-            .args(["demo", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
-            .arg("--dir")
-            .arg(folder.path())
-            .args(arguments);
+        command.arg("demo").arg("--dir").arg(folder.path()).args(arguments);
+        for (option, address) in ["--listen", "--tls-listen", "--control"].into_iter().zip(addresses) {
+            command.arg(option).arg(address.to_string());
+        }
         let process = Process::start(&mut command);
         let address = async |word: &str, scheme: &str| {
             eventually(&format!("the demo says where its {word} is"), async || {

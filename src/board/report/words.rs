@@ -1,6 +1,6 @@
 //! Times and values as people read them.
 
-use crate::observation::{Reading, Unit};
+use crate::observation::{FamilyType, Reading, Unit};
 use std::fmt;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -63,6 +63,7 @@ impl Fact {
         let name = name.strip_prefix("banken_").unwrap_or(name);
         let name = name.strip_prefix("probe_").unwrap_or(name);
         let name = name.strip_prefix(kind).map_or(name, |rest| rest.trim_start_matches('_'));
+        let is_counter = reading.family.family_type == FamilyType::Counter;
         let name = name.strip_suffix("_total").unwrap_or(name);
         let (name, value) = match name {
             _ if name.ends_with("_timestamp_seconds") => (&name[..name.len() - 18], rfc3339(reading.value)),
@@ -72,8 +73,15 @@ impl Fact {
             _ => (name, format!("{}", (reading.value * 1e6).round() / 1e6)),
         };
         let mut what = name.replace('_', " ");
+        if is_counter && reading.family.name.ends_with("_seconds_total") {
+            // A share of the same thing may stand beside it.
+            what.push_str(" time");
+        }
         if let Some(labels) = &reading.labels {
-            what = format!("{what} {}", labels.text().replace('"', "").replace(',', " "));
+            for pair in labels.text().trim_end_matches('"').split("\",") {
+                what.push_str(" · ");
+                what.push_str(pair.split_once("=\"").map_or(pair, |(_, value)| value));
+            }
         }
         Self { what, value }
     }
@@ -82,7 +90,8 @@ impl Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::{Family, Scope};
+    use crate::observation::{Family, Labels, Scope};
+    use std::sync::Arc;
 
     #[test]
     fn times_are_told_in_the_unit_a_person_would_use() {
@@ -99,5 +108,14 @@ mod tests {
         let reading = Reading { family: &MEMORY, labels: None, value: 117_758_689.0 };
         let fact = Fact::of(&reading, "process");
         assert_eq!((fact.what.as_str(), fact.value.as_str()), ("resident memory", "112.3 MiB"));
+    }
+
+    #[test]
+    fn the_time_of_a_counter_is_told_from_a_share_and_labels_by_their_values() {
+        static CPU: Family = Family::counter("banken_host_cpu_seconds_total", Scope::Bare, &["mode", "core"], "CPU");
+        let labels = Arc::new(Labels::render(&[("mode", "user"), ("core", "0")]));
+        let reading = Reading { family: &CPU, labels: Some(labels), value: 90.0 };
+        let fact = Fact::of(&reading, "host");
+        assert_eq!((fact.what.as_str(), fact.value.as_str()), ("cpu time · user · 0", "90.0 s"));
     }
 }

@@ -92,7 +92,8 @@ impl Answer {
 type Asked = Result<(Response<Incoming>, Wire), hyper::Error>;
 
 async fn ask_http1(stream: Stream, request: Request<Full<Bytes>>) -> Asked {
-    let (mut sender, connection) = http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        http1::Builder::new().max_header_size(MAX_HEAD).handshake(TokioIo::new(stream)).await?;
     let mut wire = Wire(Some(Box::pin(async move {
         // Whatever breaks the connection also reaches the request or the body, where it is told.
         let _ = connection.await;

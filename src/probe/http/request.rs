@@ -264,3 +264,36 @@ pub(super) fn host_of(uri: &Uri) -> String {
 fn port_of(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let hop = |uri: &str| Hop::new(&uri.parse().unwrap(), http::Method::GET, None, Bytes::new());
+        let table = [
+            ("https://a/x", "https://A:443/y", true),
+            ("http://[::1]/", "http://[::1]:80/", true),
+            ("https://a:81/", "http://a:81/", false),
+            ("http://a:81/", "https://a:81/", false),
+            ("https://a/", "https://a:444/", false),
+            ("https://a/", "https://b/", false),
+        ];
+        for (from, to, same) in table {
+            assert_eq!(hop(from).same_origin(&to.parse().unwrap()), same, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_request_is_never_empty_and_its_host_holds_no_credentials() {
+        for (uri, path) in [("http://a", "/"), ("http://a?x=1", "/?x=1"), ("http://a/b?x=1", "/b?x=1")] {
+            let hop = Hop::new(&uri.parse().unwrap(), http::Method::GET, None, Bytes::new());
+            assert_eq!(hop.http1().uri(), path, "{uri}");
+        }
+        let hop = Hop::new(&"http://u:p@a:81/".parse().unwrap(), http::Method::GET, None, Bytes::new());
+        assert_eq!(hop.http1().headers()[header::HOST], "a:81");
+        assert_eq!(hop.http2().uri(), "http://a:81/");
+        assert_eq!(hop.origin(), "http://a:81");
+    }
+}

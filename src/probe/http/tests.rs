@@ -10,7 +10,7 @@ mod tls;
 mod wire;
 
 use super::{Config, Probe};
-use crate::observation::{Failure, Phase, Readings, Reason};
+use crate::observation::{Failure, Labels, Phase, Readings, Reason};
 use crate::probe::{Context, Probe as _};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -53,9 +53,8 @@ fn value(out: &Readings, name: &str) -> Option<f64> {
 
 /// The value of a JSON family for a field.
 fn field_value(out: &Readings, name: &str, field: &str) -> Option<f64> {
-    let is_of = |labels: &Option<Arc<crate::observation::Labels>>| {
-        labels.as_ref().is_some_and(|labels| labels.text() == format!("field=\"{field}\""))
-    };
+    let wanted = format!("field=\"{field}\"");
+    let is_of = |labels: &Option<Arc<Labels>>| labels.as_ref().is_some_and(|labels| labels.text() == wanted);
     let mut readings = out.gauges().iter().filter(|reading| reading.family.name.ends_with(name));
     readings.find(|reading| is_of(&reading.labels)).map(|reading| reading.value)
 }

@@ -53,6 +53,7 @@ async fn types_bounds_and_equality_are_judged_value_by_value() {
         ("path: $.a, equals: true", r#"{"a":true}"#, GOOD),
         ("path: $.a, equals: true", r#"{"a":"true"}"#, WRONG),
         ("path: $.a, equals: 9007199254740993", r#"{"a":9007199254740992}"#, WRONG),
+        ("path: $.a, equals: -9007199254740993", r#"{"a":-9007199254740992}"#, WRONG),
         ("path: $.a, equals: 18446744073709551615", r#"{"a":18446744073709551615}"#, GOOD),
         ("path: '$[\"a b\"].c[1]', equals: 7", r#"{"a b":{"c":[1,7]}}"#, GOOD),
         ("path: '$[?@.id==2].v', above: 0", r#"[{"id":1,"v":-1},{"id":2,"v":4}]"#, GOOD),

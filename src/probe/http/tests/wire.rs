@@ -17,7 +17,7 @@ async fn a_refused_connection_and_an_unknown_name_are_told_apart() {
 
 #[tokio::test]
 async fn what_is_not_http_is_a_protocol_failure_that_keeps_nothing() {
-    let bomb = format!("HTTP/1.1 200 OK\r\nx-bomb: {}\r\n\r\n", "x".repeat(1 << 20));
+    let bomb = format!("HTTP/1.1 200 OK\r\nx-bomb: {}\r\n\r\n", "x".repeat(100 << 10));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(5000));
     let table = [
         ("220 mail.example ESMTP\r\n", "HTTP"),
@@ -68,6 +68,14 @@ async fn a_truncated_body_is_a_protocol_failure_that_keeps_the_status() {
         assert_eq!(value(&out, "_http_status_code"), Some(200.0));
         assert_eq!(value(&out, "_http_body_bytes"), None);
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_outweighs_a_wrong_header_and_both_are_told() {
+    let fake = Fake::saying("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
+    let failure = failure(&format!("{{ url: '{}', expect: {{ headers: {{ x-mode: live }} }} }}", fake.url())).await;
+    assert_eq!(failure.reason, Reason::Protocol, "{failure}");
+    assert!(failure.detail.contains("x-mode is missing"), "{failure}");
 }
 
 #[tokio::test]
