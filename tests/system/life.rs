@@ -74,7 +74,7 @@ async fn switched() -> (Target, Arc<AtomicBool>, String) {
     })
     .await;
     let yaml = format!(
-        "host: false\ndefaults: {{ interval: 100ms, retry_interval: 100ms, timeout: 90ms }}\n\
+        "host: false\ndefaults: {{ interval: 100ms, retry_interval: 100ms, timeout: 5s }}\n\
          probes:\n  - {{ name: switched, group: bot, http: {{ url: '{}' }} }}\n",
         target.url()
     );

@@ -24,7 +24,7 @@ async fn post(banken: &Banken, headers: &[(&str, &str)]) -> (u16, String) {
 async fn it_is_alive_at_once_and_ready_after_the_first_round() {
     let hanging = Target::hanging().await;
     let yaml = format!(
-        "{QUIET}probes:\n  - {{ name: slow, interval: 60s, timeout: 2s, http: {{ url: '{}' }} }}\n",
+        "{QUIET}probes:\n  - {{ name: slow, interval: 60s, timeout: 5s, http: {{ url: '{}' }} }}\n",
         hanging.url()
     );
     let banken = Banken::launch(&yaml, Banken::command()).await;

@@ -69,12 +69,12 @@ async fn without_file_descriptors_every_target_is_unknown_and_none_has_failed() 
 async fn a_low_limit_of_descriptors_makes_runs_wait_and_blames_nobody() {
     let (good, hanging) = (Target::saying("fine").await, Target::hanging().await);
     let mut yaml = format!(
-        "host: {{ interval: 1s }}\ndefaults: {{ interval: 500ms, timeout: 400ms }}\n\
+        "host: {{ interval: 1s }}\ndefaults: {{ interval: 500ms, timeout: 5s }}\n\
          probes:\n  - {{ name: good, http: {{ url: '{}' }} }}\n",
         good.url()
     );
     for number in 0..40 {
-        writeln!(yaml, "  - {{ name: h{number}, http: {{ url: '{}' }} }}", hanging.url()).unwrap();
+        writeln!(yaml, "  - {{ name: h{number}, timeout: 400ms, http: {{ url: '{}' }} }}", hanging.url()).unwrap();
     }
     let banken = Banken::launch(&yaml, Banken::through_shell(r#"ulimit -n 32; exec "$0" "$@""#)).await;
     banken.until_ready().await;
@@ -84,10 +84,11 @@ async fn a_low_limit_of_descriptors_makes_runs_wait_and_blames_nobody() {
     .await;
     let text = banken.metrics().await;
     assert!(failures(&text, "good") == 0.0 && failures(&text, "host") == 0.0, "{text}");
+    assert_eq!(banken.probe("good").await["unknown"], 0);
     for number in 0..40 {
         let detail = banken.probe(&format!("h{number}")).await;
         let others = detail["failures"].as_object().unwrap().keys().any(|reason| reason != "timeout");
-        assert!(!others, "{detail:#}");
+        assert!(!others && detail["unknown"] == 0, "{detail:#}");
     }
 }
 
@@ -100,7 +101,7 @@ async fn while_it_was_stopped_no_healthy_target_became_suspect() {
     })
     .await;
     let mut yaml =
-        "host: false\ndefaults: { interval: 800ms, timeout: 2s, failure_threshold: 1 }\nprobes:\n".to_owned();
+        "host: false\ndefaults: { interval: 800ms, timeout: 2500ms, failure_threshold: 1 }\nprobes:\n".to_owned();
     let names: Vec<_> = (0..8).map(|number| format!("slow-{number}")).collect();
     for name in &names {
         writeln!(yaml, "  - {{ name: {name}, http: {{ url: '{}' }} }}", slow.url()).unwrap();

@@ -24,7 +24,7 @@ async fn no_secret_is_in_any_output() {
     let token = base64::engine::general_purpose::STANDARD.encode(format!("admin:{PASSWORD}"));
     let url = echo.url();
     let yaml = format!(
-        "host: false\ndefaults: {{ interval: 200ms, timeout: 150ms, retry_interval: 100ms }}\nprobes:\n  \
+        "host: false\ndefaults: {{ interval: 200ms, timeout: 5s, retry_interval: 100ms }}\nprobes:\n  \
          - {{ name: basic, http: {{ url: '{url}', auth: {{ basic: {{ username: admin, password: {PASSWORD} }} }} }} }}\n  \
          - {{ name: bearer, http: {{ url: '{url}', auth: {{ bearer: {{ file: token }} }} }} }}\n  \
          - {{ name: header, http: {{ url: '{url}', headers: {{ x-key: {HEADER} }}, expect: {{ status: [401], body_matches: absent }} }} }}\n"

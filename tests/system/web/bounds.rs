@@ -1,6 +1,6 @@
 //! What clients that misbehave can take from the page: a slot for a while, and nothing else.
 
-use crate::support::{Banken, client};
+use crate::support::{Banken, PATIENCE, client};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,7 +19,8 @@ fn address(banken: &Banken) -> SocketAddr {
 async fn idle(banken: &Banken, count: usize) -> Vec<TcpStream> {
     let mut connections = Vec::new();
     for _ in 0..count {
-        connections.push(TcpStream::connect(address(banken)).await.unwrap());
+        let connecting = tokio::time::timeout(PATIENCE, TcpStream::connect(address(banken)));
+        connections.push(connecting.await.unwrap().unwrap());
     }
     connections
 }
