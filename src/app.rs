@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -77,6 +78,7 @@ pub struct App {
     listener: Option<TcpListener>,
     listen: SocketAddr,
     running: HashMap<String, Running>,
+    hangup: Signal,
     reload_requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
 }
 
@@ -84,8 +86,10 @@ impl App {
     /// Takes a configuration and the address it names, and starts its probes.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When the address cannot be listened on, or no signal handler can be installed.
     pub async fn start(source: Source, config: Config) -> anyhow::Result<Self> {
+        // First of all: until there is a handler, a wish to reload would end the process.
+        let hangup = signal(SignalKind::hangup()).context("cannot listen to SIGHUP")?;
         let listener = listen(config.listen).await?;
         let board = Arc::new(Board::default());
         let pulse = Arc::new(Pulse::default());
@@ -100,6 +104,7 @@ impl App {
             listen: config.listen,
             listener: Some(listener),
             running: HashMap::new(),
+            hangup,
             reload_requests: mpsc::channel(1),
         };
         app.take(config).await;
@@ -121,8 +126,6 @@ impl App {
     /// # Errors
     /// When a signal handler cannot be installed.
     pub async fn run(mut self, end: impl Future<Output = ()>, reload_on_change: bool) -> anyhow::Result<()> {
-        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
-            .context("cannot listen to SIGHUP")?;
         let (stop, stopped) = watch::channel(false);
         let serving = self.listener.take().map(|listener| {
             let exposition = Exposition::new(Arc::clone(&self.board));
@@ -136,7 +139,7 @@ impl App {
         loop {
             tokio::select! {
                 () = &mut end => break,
-                _ = hangup.recv() => self.reload_and_log("SIGHUP").await,
+                _ = self.hangup.recv() => self.reload_and_log("SIGHUP").await,
                 () = changes.next() => self.reload_and_log("the file changed").await,
                 Some(request) = self.reload_requests.1.recv() => {
                     let answer = self.reload().await.map(|summary| summary.to_string());
@@ -278,7 +281,6 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// When a signal handler cannot be installed.
 pub fn termination() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
     Ok(async move {

@@ -143,22 +143,30 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 pub enum Source {
     /// A file.
     File(PathBuf),
-    /// The embedded default.
-    Embedded,
+    /// A text that comes with the program.
+    Text {
+        /// How it is called in messages.
+        name: &'static str,
+        /// The text.
+        text: Cow<'static, str>,
+    },
 }
 
 impl Source {
+    /// The embedded default.
+    pub const EMBEDDED: Source = Source::Text { name: EMBEDDED_NAME, text: Cow::Borrowed(EMBEDDED) };
+
     /// The file that was named, else the first of [`SEARCH_PATH`] that is there, else the embedded default.
     pub fn find(named: Option<PathBuf>) -> Self {
         let there = || SEARCH_PATH.iter().map(PathBuf::from).find(|path| path.exists());
-        named.or_else(there).map_or(Source::Embedded, Source::File)
+        named.or_else(there).map_or(Source::EMBEDDED, Source::File)
     }
 
     /// How it is called in messages.
     pub fn name(&self) -> String {
         match self {
             Source::File(path) => path.display().to_string(),
-            Source::Embedded => EMBEDDED_NAME.into(),
+            Source::Text { name, .. } => (*name).to_owned(),
         }
     }
 
@@ -168,7 +176,7 @@ impl Source {
     /// Every mistake in it, with file, line, column, path and remedy.
     pub fn load(&self) -> Result<Config, ConfigError> {
         match self {
-            Source::Embedded => parse(EMBEDDED, EMBEDDED_NAME, Path::new(".")),
+            Source::Text { name, text } => parse(text, name, Path::new(".")),
             Source::File(path) => {
                 let text = read(path).map_err(|message| ConfigError::whole(self.name(), message))?;
                 parse(&text, &self.name(), path.parent().unwrap_or(Path::new(".")))

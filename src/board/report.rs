@@ -285,9 +285,11 @@ fn host_metrics(cells: &[std::sync::Arc<ProbeCell>]) -> BTreeMap<String, BTreeMa
         cell.read(|record| {
             for reading in readings(record) {
                 let Some(name) = of_host(reading.family) else { continue };
-                let (subject, rest) = name.split_once('_').unwrap_or((name, "count"));
+                let (subject, rest) = name.split_once('_').unwrap_or((name, ""));
                 let key = match &reading.labels {
-                    Some(labels) => format!("{rest}{{{}}}", labels.text()),
+                    Some(labels) if rest.is_empty() => labels.text().replace('"', ""),
+                    Some(labels) => format!("{rest}{{{}}}", labels.text().replace('"', "")),
+                    None if rest.is_empty() => "count".to_owned(),
                     None => rest.to_owned(),
                 };
                 metrics.entry(subject.to_owned()).or_default().insert(key, reading.value);

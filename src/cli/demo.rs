@@ -2,7 +2,7 @@
 
 use super::{FAILED, OK, print};
 use crate::app::{self, App};
-use crate::config::{self, Config, Source};
+use crate::config::Source;
 use crate::demo::{self, Demo, Ended};
 use anyhow::Context as _;
 use clap::Args;
@@ -46,7 +46,7 @@ pub async fn demo(options: Options) -> anyhow::Result<u8> {
     ))?;
     let text = filled(watch_listen, http, tls, demo.dir());
     if watch {
-        return both(demo, &text, end).await;
+        return both(demo, text, end).await;
     }
     match demo.serve(end).await? {
         Ended::Shutdown => Ok(OK),
@@ -54,14 +54,16 @@ pub async fn demo(options: Options) -> anyhow::Result<u8> {
     }
 }
 
-async fn both(demo: Demo, text: &str, end: impl Future<Output = ()>) -> anyhow::Result<u8> {
+async fn both(demo: Demo, text: String, end: impl Future<Output = ()>) -> anyhow::Result<u8> {
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         // A sender that is gone means the end too.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let serving = tokio::spawn(demo.serve(until(stopped.clone())));
-    let app = App::start(Source::Embedded, parsed(text)?).await?;
+    let source = Source::Text { name: "(demo)", text: text.into() };
+    let config = source.load()?;
+    let app = App::start(source, config).await?;
     let address = app.address();
     print(&format!("  page     http://{address}/\n  metrics  http://{address}/metrics\n"))?;
     let ended = async {
@@ -72,10 +74,6 @@ async fn both(demo: Demo, text: &str, end: impl Future<Output = ()>) -> anyhow::
     stop.send_replace(true);
     serving.await.context("the simulated service failed")??;
     result.map(|()| OK)
-}
-
-fn parsed(text: &str) -> anyhow::Result<Config> {
-    Ok(config::parse(text, "(demo)", Path::new("."))?)
 }
 
 /// The configuration with its addresses in place, as text, so that it can be printed and used alike.

@@ -3,7 +3,7 @@
 mod process;
 
 use crate::stage::{Scrape, Stage};
-use crate::support::{Banken, Demo, Page, eventually, page_of};
+use crate::support::{Banken, Demo, Page, client, eventually, page_of};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The probes that ask for a page.
@@ -185,6 +185,15 @@ async fn credentials_that_are_accepted_are_healthy_and_others_fail_with_auth() {
         assert_eq!(code, Some(if reason.is_some() { 401.0 } else { 200.0 }), "{name}");
         assert!(!detail.to_string().contains("another"), "a secret is shown: {detail:#}");
     }
+}
+
+#[tokio::test]
+async fn a_reload_of_the_demo_that_watches_itself_keeps_what_it_watches() {
+    let demo = Demo::start(&["--watch", "--watch-listen", "127.0.0.1:0"]).await;
+    let page = Page { base: page_of(&demo.process).await };
+    let answer = client().post(format!("{}/-/reload", page.base)).send().await.unwrap();
+    let said = answer.text().await.unwrap();
+    assert!(said.starts_with("reloaded: 0 added, 0 changed, 0 removed, 11 kept"), "{said}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod hostile;
 mod life;
 mod metrics_doc;
 mod page;
+mod privilege;
 mod prometheus;
 mod stage;
 mod support;

@@ -50,13 +50,15 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let number = text_of(fields.nth(1)?);
     let is_whole = fields.next()? == b"/";
     let point = PathBuf::from(OsString::from_vec(unescaped(fields.next()?)));
-    let options = fields.next()?;
+    let _of_this_mount = fields.next()?;
     // Any number of optional fields, and a dash after them.
     fields.find(|field| *field == b"-")?;
     let fstype = text_of(fields.next()?);
     let device = text_of(fields.next()?);
     let of_file_system = fields.next().unwrap_or_default();
-    let read_only = [options, of_file_system].iter().any(|options| has_option(options, b"ro"));
+    // A file system that is writable can fill up, also where this mount of it is read-only: a service manager or a
+    // container mounts everything so for a watchdog.
+    let read_only = has_option(of_file_system, b"ro");
     point.is_absolute().then_some(Mount { id, number, is_whole, point, read_only, fstype, device })
 }
 
@@ -242,7 +244,7 @@ mod tests {
     fn escapes_optional_fields_and_read_only_mounts_are_understood() {
         let mounts = parse_mountinfo(
             b"36 35 98:0 /mnt1 /mnt\\0402\\134x\\ rw,noatime shared:5 master:1 propagate_from:2 - ext3 /dev/r\\040t ro,errors=continue\n\
-              bad line\n37 35 98:1 / /a rw - ext4\n38 x\n39 35 98:1 / relative rw - ext4 d rw\n40 35 9:9 / /b errors=remount-ro - ext4 d rw\n",
+              bad line\n37 35 98:1 / /a rw - ext4\n38 x\n39 35 98:1 / relative rw - ext4 d rw\n40 35 9:9 / /b ro,errors=remount-ro - ext4 d rw\n",
         );
         assert_eq!(mounts.len(), 2);
         assert_eq!((mounts[0].point.to_str(), mounts[0].device.as_str()), (Some("/mnt 2\\x\\"), "/dev/r t"));
