@@ -122,10 +122,7 @@ impl App {
     }
 
     /// Serves and watches until `end` comes, then drains.
-    ///
-    /// # Errors
-    /// When a signal handler cannot be installed.
-    pub async fn run(mut self, end: impl Future<Output = ()>, reload_on_change: bool) -> anyhow::Result<()> {
+    pub async fn run(mut self, end: impl Future<Output = ()>, reload_on_change: bool) {
         let (stop, stopped) = watch::channel(false);
         let serving = self.listener.take().map(|listener| {
             let exposition = Exposition::new(Arc::clone(&self.board));
@@ -158,7 +155,6 @@ impl App {
             let _ = serving.await;
         }
         tracing::info!("ended");
-        Ok(())
     }
 
     async fn reload_and_log(&mut self, cause: &str) {

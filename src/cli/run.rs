@@ -19,7 +19,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> anyhow::Result<u8
     let end = app::termination()?;
     let app = App::start(source.clone(), source.load()?).await?;
     print(&greeting(&source, &app))?;
-    app.run(end, options.reload_on_change).await?;
+    app.run(end, options.reload_on_change).await;
     Ok(OK)
 }
 
