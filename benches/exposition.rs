@@ -5,7 +5,7 @@
 use banken::board::{Board, Descriptor, LATENCY_BOUNDS, ProbeCell};
 use banken::health::Policy;
 use banken::metrics::{Exposition, Format};
-use banken::observation::{Observation, Phase, Readings, Reason};
+use banken::observation::{Observation, Phase, Readings};
 use criterion::{Criterion, criterion_group, criterion_main};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,16 +19,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const SERIES: usize = 100_000;
-const REASONS: &[Reason] = &[
-    Reason::Resolve,
-    Reason::Connect,
-    Reason::Tls,
-    Reason::Timeout,
-    Reason::Protocol,
-    Reason::Status,
-    Reason::Body,
-    Reason::Json,
-];
 
 fn samples(text: impl AsRef<[u8]>) -> usize {
     let text = std::str::from_utf8(text.as_ref()).unwrap();
@@ -43,7 +33,7 @@ fn cell(number: usize) -> Arc<ProbeCell> {
         interval: Duration::from_secs(30),
         policy: Policy { failure_threshold: 3, success_threshold: 2 },
         limits: Vec::new(),
-        reasons: REASONS,
+        reasons: banken::probe::http::KIND.reasons,
         families: &[],
     });
     for run in 0..20 {

@@ -28,8 +28,10 @@ impl Watch {
         self.fired.retain(is_found);
         for found in found {
             let Some(fd) = found.pidfd.take() else { continue };
-            // Its successor is unsafe because of types that change their descriptor; an OwnedFd does not.
-            #[allow(deprecated)]
+            #[allow(
+                deprecated,
+                reason = "its successor is unsafe for types that change their descriptor; OwnedFd does not"
+            )]
             let registered = AsyncFd::with_interest(fd, Interest::READABLE);
             match registered {
                 Ok(fd) => self.open.push((found.id, fd)),
