@@ -3,10 +3,10 @@
 mod limits;
 mod watchman;
 
-use crate::board::report::unix_now;
 use crate::board::{Board, Descriptor, ProbeCell};
 use crate::config::{Config, ConfigError, Source};
 use crate::metrics::Exposition;
+use crate::observation::unix_now;
 use crate::probe::{Plan, Worker};
 use crate::schedule::{Pulse, RELOAD_GRACE, Scheduler, Task, end_all};
 use crate::web::{self, ReloadRequest};

@@ -40,12 +40,7 @@ impl Board {
         *self.probes.write().unwrap_or_else(PoisonError::into_inner) = cells.into();
     }
 
-    /// Whether the first round is done: every probe has run once.
-    pub fn is_ready(&self) -> bool {
-        self.waiting_for_first_run() == 0
-    }
-
-    /// How many probes have not run yet.
+    /// How many probes have not run yet; none when the first round is done.
     pub fn waiting_for_first_run(&self) -> usize {
         self.probes().iter().filter(|cell| cell.read(|record| record.last_run_at.is_none())).count()
     }

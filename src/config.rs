@@ -267,9 +267,7 @@ impl Checked<'_> {
             limits: probe::limits(&config.thresholds, &host::KIND, &mut invalid),
             block: Block::Host(config.clone()),
         };
-        if interval < probe::SHORTEST_PERIOD {
-            invalid.push(Invalid::new("interval", "too short: at least 10ms"));
-        }
+        invalid.extend(probe::too_short("interval", interval));
         self.wrong("", invalid.into_iter().map(|mistake| mistake.within("host")).collect());
         self.build(plan, "", &Context::default());
     }

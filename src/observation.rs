@@ -10,6 +10,7 @@ pub use labels::Labels;
 pub use readings::{Reading, Readings};
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The words of a closed enum: alone, and rendered as a label, so that a scrape copies them.
 macro_rules! label_words {
@@ -304,6 +305,11 @@ pub struct Signal {
     pub unit: Unit,
     /// The family that publishes the configured thresholds, with a `severity` label.
     pub threshold: &'static Family,
+}
+
+/// Seconds since the Unix epoch: for display, timestamps and the age of what targets date, never for cadence.
+pub fn unix_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// What one run saw, as the runner hands it to the board.

@@ -272,17 +272,20 @@ impl Spec {
         let retry_interval = self.retry_interval.unwrap_or(defaults.retry_interval).0;
         let timeout = self.timeout.unwrap_or(defaults.timeout).0;
         for (key, period) in [("interval", interval), ("retry_interval", retry_interval), ("timeout", timeout)] {
-            if period < SHORTEST_PERIOD {
-                let message = format!("{} is too short: at least 10ms", humantime::format_duration(period));
-                invalid.push(Invalid::new(key, message));
-            }
+            invalid.extend(too_short(key, period));
         }
         Cadence { interval, retry_interval: retry_interval.min(interval), timeout }
     }
 }
 
 /// Below this a cadence is a busy loop.
-pub(crate) const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+
+/// The mistake of a period that is too short, if it is.
+pub(crate) fn too_short(key: &str, period: Duration) -> Option<Invalid> {
+    let message = || format!("{} is too short: at least 10ms", humantime::format_duration(period));
+    (period < SHORTEST_PERIOD).then(|| Invalid::new(key, message()))
+}
 
 impl Plan {
     /// Builds the probe.

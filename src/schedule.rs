@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 /// Starts probes and keeps them running.
 #[derive(Debug)]
@@ -168,16 +168,6 @@ pub async fn end_all(tasks: Vec<Task>, deadline: Instant) {
 
 /// How long a run may go on after a reload has removed or changed its probe.
 pub const RELOAD_GRACE: Duration = Duration::from_millis(200);
-
-/// Waits until every probe of the board has run once, or until `limit` is over.
-pub async fn first_round(board: &Board, limit: Duration) -> bool {
-    let all = async {
-        while !board.is_ready() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(limit, all).await.is_ok()
-}
 
 #[cfg(test)]
 mod tests {
@@ -338,8 +328,9 @@ mod tests {
         let begun = Instant::now();
         let all: Vec<_> = (0..200).map(|number| stage.watch(&format!("probe-{number}"), "s", hourly)).collect();
         stage.board.replace_probes(all.iter().map(|watched| Arc::clone(&watched.cell)).collect());
-        assert!(!stage.board.is_ready());
-        assert!(first_round(&stage.board, 2 * SECOND).await);
+        assert_eq!(stage.board.waiting_for_first_run(), 200);
+        tokio::time::sleep(2 * SECOND).await;
+        assert_eq!(stage.board.waiting_for_first_run(), 0);
         let early = all.iter().filter(|watched| watched.runs()[0] < begun + SECOND / 2).count();
         assert!((60..140).contains(&early), "{early} of 200 ran in the first half second");
     }

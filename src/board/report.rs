@@ -6,16 +6,10 @@ pub use words::{Ago, Fact, clock_time, rfc3339};
 
 use super::{Board, ProbeCell, Record};
 use crate::health::Status;
-use crate::observation::{Family, Reading, Reason, Severity, Signal, Unit};
+use crate::observation::{Family, Reading, Reason, Severity, Signal, Unit, unix_now};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Seconds since the Unix epoch, for display and timestamps.
-pub fn unix_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
 
 /// The whole state in words: healthy only if everything is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

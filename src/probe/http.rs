@@ -31,7 +31,7 @@ pub use request::Method;
 
 use super::{Context, Kind, check_name};
 use crate::net::{IpChoice, TLS_FAMILIES, TlsConfig};
-use crate::observation::{Failure, Family, Readings, Reason, Scope};
+use crate::observation::{Failure, Family, Readings, Reason, Scope, unix_now};
 use crate::values::{HttpUrl, Invalid, Secret};
 use excerpt::Redactor;
 use exchange::{Answer, exchange};
@@ -40,7 +40,7 @@ use request::{Hop, Template};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 use trust::Tls;
 
@@ -273,7 +273,7 @@ impl Probe {
         }
         wrong.extend(self.expect.judge_body(&self.body, &self.redactor));
         if !self.fields.is_empty() {
-            self.fields.judge(&self.body, wall_clock(), &self.redactor, out, &mut wrong);
+            self.fields.judge(&self.body, unix_now(), &self.redactor, out, &mut wrong);
         }
         if wrong.is_empty() { Ok(()) } else { Err(gather(wrong)) }
     }
@@ -310,9 +310,4 @@ fn gather(wrong: Vec<Failure>) -> Failure {
         first.detail.push_str(&other.detail);
     }
     first
-}
-
-/// Seconds since the Unix epoch, for the age of what targets date.
-fn wall_clock() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

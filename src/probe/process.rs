@@ -25,13 +25,13 @@ use self::track::Tracker;
 pub use self::user::User;
 use self::watch::Watch;
 use super::{Context, Kind};
-use crate::observation::{Failure, Readings, Reason};
+use crate::observation::{Failure, Readings, Reason, unix_now};
 use crate::values::{Invalid, Pattern};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// The row of this kind in the table.
@@ -147,7 +147,7 @@ impl super::Probe for Probe {
         // Nothing is written if we could not look: that says nothing about the process.
         let mut sight = self.look().await?;
         self.watch.renew(&mut sight.found);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let now = unix_now();
         let uptime = u64::try_from(rustix::system::sysinfo().uptime).unwrap_or(0);
         let boot = self.boot.settle(now - uptime as f64);
         let ticks = rustix::param::clock_ticks_per_second();

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::health::{self, Limit};
-use crate::observation::{Family, Scope, Severity, Signal, Unit};
+use crate::observation::{Family, Scope, Signal, Unit};
 use crate::values::{Invalid, Quantity};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -66,7 +66,7 @@ pub fn limits(
             let message = format!("{graver} is below {milder}: a graver threshold must be at least the milder one");
             invalid.push(Invalid::new(format!("{path}.{graver}"), message));
         }
-        if Severity::ALL.iter().all(|severity| levels.get(*severity).is_none()) && *written == Thresholds::default() {
+        if *written == Thresholds::default() {
             invalid.push(Invalid::new(path, "no threshold in it: set info, warning or critical"));
             continue;
         }

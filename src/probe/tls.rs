@@ -56,7 +56,7 @@ impl Config {
             cert: self.cert.clone(),
             key: self.key.clone(),
             server_name: self.server_name.clone(),
-            verify: true,
+            ..TlsConfig::default()
         };
         let client = TlsClient::new(&tls, &[], &context.roots)?;
         Ok(Probe { address: self.address.clone(), ip: self.ip, client })

@@ -1,11 +1,11 @@
 //! One run: the only place that knows timeout, span, duration and what an own fault does to the outcome.
 
 use super::Pulse;
-use crate::observation::{Failure, Observation, Readings, Reason};
+use crate::observation::{Failure, Observation, Readings, Reason, unix_now};
 use crate::probe::{DURATION, Probe};
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Runs a probe once and says what it saw, written on `sheet`.
@@ -15,7 +15,7 @@ pub async fn run_once(
     timeout: Duration,
     pulse: Option<&Pulse>,
 ) -> Observation {
-    let started_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let started_at = unix_now();
     let started = Instant::now();
     sheet.begin(started + timeout);
     // A probe that panics is a defect, and must not end the watch of its target without a word.

@@ -1,10 +1,10 @@
 //! The status page: what is broken first, then the groups. Rendered here; the script only fetches it again.
 
 use super::State;
-use crate::board::report::{Ago, Check, Fact, Overall, Report, clock_time, readings, unix_now};
+use crate::board::report::{Ago, Check, Fact, Overall, Report, clock_time, readings};
 use crate::board::{Board, ProbeCell};
 use crate::health::Status;
-use crate::observation::{Severity, Unit};
+use crate::observation::{Severity, Unit, unix_now};
 use askama::Template;
 use axum::extract;
 use axum::http::{StatusCode, header};
@@ -69,12 +69,13 @@ impl StatusPage {
         let mut broken = Vec::new();
         let mut groups: BTreeMap<String, Vec<Row>> = BTreeMap::new();
         for cell in cells.iter() {
-            let check = Check::of(cell);
-            let row = Row::of(cell, &check, now);
-            if needs_attention(&check) {
+            // A reload may have brought a probe since the report was made; the next look shows it.
+            let Some(check) = report.checks.get(&cell.descriptor().name) else { continue };
+            let row = Row::of(cell, check, now);
+            if needs_attention(check) {
                 broken.push((check.state != Status::Unhealthy, row));
             } else {
-                groups.entry(check.group.unwrap_or_default()).or_default().push(row);
+                groups.entry(check.group.clone().unwrap_or_default()).or_default().push(row);
             }
         }
         broken.sort_by_key(|(milder, _)| *milder);

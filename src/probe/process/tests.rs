@@ -153,7 +153,7 @@ async fn readings_are_plausible_and_those_of_several_instances_are_summed() {
     assert!((100_000.0..20e6).contains(&of_one), "{of_one}");
     assert!(of_two > of_one * 1.5, "{of_two} of two, {of_one} of one");
     assert!(two.value(&OPEN_FDS).unwrap() >= 6.0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let now = unix_now();
     let started = two.value(&START_TIMESTAMP).unwrap();
     assert!((now - started).abs() < 5.0, "started at {started}, now {now}");
     assert_eq!(one.value(&START_TIMESTAMP), Some(started), "the oldest instance counts, and it does not jitter");
