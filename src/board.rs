@@ -4,30 +4,69 @@
 //! stay, so its counters go on; a removed one is gone from the next reading.
 
 mod histogram;
+mod job_cell;
+mod log_cell;
 mod own;
 mod probe_cell;
 mod record;
 pub mod report;
 
 pub use histogram::Histogram;
-pub use own::Own;
+pub use job_cell::{EndedRun, JOB_DURATION, JobCell, JobDescriptor, JobRecord, JobResult, RUNS_KEPT, RunningRun};
+pub use log_cell::{
+    CaptureDescriptor, CaptureRecord, CaptureUsage, LOG_SIZE, LogCell, LogCounts, LogDescriptor, LogRecord, OTHER,
+    PatternDescriptor, PatternRecord, SavedLog,
+};
+pub use own::{Own, Saves};
 pub use probe_cell::{Descriptor, ProbeCell};
 pub use record::{Change, LATENCY_BOUNDS, LastRun, Record};
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+/// Cells of one sense, replaced as a whole.
+#[derive(Debug)]
+struct List<T>(RwLock<Arc<[Arc<T>]>>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(RwLock::new(Arc::from([])))
+    }
+}
+
+impl<T> List<T> {
+    fn get(&self) -> Arc<[Arc<T>]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, cells: Vec<Arc<T>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = cells.into();
+    }
+}
+
 /// Every cell, and what Banken says about itself.
 #[derive(Debug, Default)]
 pub struct Board {
-    probes: RwLock<Arc<[Arc<ProbeCell>]>>,
+    probes: List<ProbeCell>,
+    logs: List<LogCell>,
+    jobs: List<JobCell>,
     /// About Banken itself.
     pub own: Own,
 }
 
 impl Board {
-    /// The cells as they are now; a reload does not change a list that was taken.
+    /// The probes as they are now; a reload does not change a list that was taken.
     pub fn probes(&self) -> Arc<[Arc<ProbeCell>]> {
-        Arc::clone(&self.probes.read().unwrap_or_else(PoisonError::into_inner))
+        self.probes.get()
+    }
+
+    /// The logs as they are now.
+    pub fn logs(&self) -> Arc<[Arc<LogCell>]> {
+        self.logs.get()
+    }
+
+    /// The jobs as they are now.
+    pub fn jobs(&self) -> Arc<[Arc<JobCell>]> {
+        self.jobs.get()
     }
 
     /// The cell of one probe.
@@ -37,7 +76,17 @@ impl Board {
 
     /// Puts other cells in place of all: what is no longer there is gone from the next scrape.
     pub fn replace_probes(&self, cells: Vec<Arc<ProbeCell>>) {
-        *self.probes.write().unwrap_or_else(PoisonError::into_inner) = cells.into();
+        self.probes.replace(cells);
+    }
+
+    /// Puts other logs in place of all.
+    pub fn replace_logs(&self, cells: Vec<Arc<LogCell>>) {
+        self.logs.replace(cells);
+    }
+
+    /// Puts other jobs in place of all.
+    pub fn replace_jobs(&self, cells: Vec<Arc<JobCell>>) {
+        self.jobs.replace(cells);
     }
 
     /// How many probes have not run yet; none when the first round is done.

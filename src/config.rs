@@ -11,7 +11,7 @@ pub use schema::schema;
 
 use crate::health::Policy;
 use crate::probe::{self, Block, Cadence, Context, DURATION, Defaults, Plan, Spec, Worker, host};
-use crate::values::Invalid;
+use crate::values::{Invalid, too_short};
 use positions::Positions;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -264,10 +264,10 @@ impl Checked<'_> {
                 failure_threshold: document.defaults.failure_threshold.get(),
                 success_threshold: document.defaults.success_threshold.get(),
             },
-            limits: probe::limits(&config.thresholds, &host::KIND, &mut invalid),
+            limits: host::KIND.limits(&config.thresholds, &mut invalid),
             block: Block::Host(config.clone()),
         };
-        invalid.extend(probe::too_short("interval", interval));
+        invalid.extend(too_short("interval", interval));
         self.wrong("", invalid.into_iter().map(|mistake| mistake.within("host")).collect());
         self.build(plan, "", &Context::default());
     }

@@ -155,6 +155,33 @@ impl fmt::Display for Severity {
     }
 }
 
+/// How grave what a log pattern finds is, in the words that error logs use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Gravity {
+    /// An event worth knowing.
+    Info,
+    /// Something to look at.
+    Warning,
+    /// Something went wrong.
+    Error,
+    /// Something went so wrong that a person acts now.
+    Critical,
+}
+
+label_words!(Gravity, "severity", Info = "info", Warning = "warning", Error = "error", Critical = "critical");
+
+impl Gravity {
+    /// How grave it is in the words of thresholds and alerts: an error is for today, not for tonight.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Gravity::Info => Severity::Info,
+            Gravity::Warning | Gravity::Error => Severity::Warning,
+            Gravity::Critical => Severity::Critical,
+        }
+    }
+}
+
 /// The parts into which a network probe's time divides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -210,6 +237,10 @@ pub enum Scope {
     Probe,
     /// `probe` alone.
     Name,
+    /// `log` and, where one is set, `group`.
+    Log,
+    /// `task` and, where one is set, `group`: `job` is Prometheus's own label.
+    Task,
     /// None: there is one of it on a host.
     Bare,
 }
@@ -220,6 +251,8 @@ impl Scope {
         match self {
             Scope::Probe => &["probe", "kind", "group"],
             Scope::Name => &["probe"],
+            Scope::Log => &["log", "group"],
+            Scope::Task => &["task", "group"],
             Scope::Bare => &[],
         }
     }

@@ -7,15 +7,12 @@ pub mod host;
 pub mod http;
 pub mod process;
 pub mod tcp;
-mod thresholds;
 pub mod tls;
-
-pub use thresholds::{DURATION, Thresholds, limits};
 
 use crate::health::{self, Limit};
 use crate::net::Roots;
-use crate::observation::{Failure, Family, Readings, Reason, Signal};
-use crate::values::{Invalid, Period};
+use crate::observation::{Failure, Family, Readings, Reason, Scope, Signal, Unit};
+use crate::values::{Invalid, Period, Thresholds, check_name, limits, too_short};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -61,6 +58,25 @@ pub struct Kind {
     /// The quantities on which thresholds can be set, beside the duration.
     pub signals: &'static [&'static Signal],
 }
+
+impl Kind {
+    /// Resolves thresholds against the signals of this kind.
+    pub fn limits(&self, thresholds: &BTreeMap<String, Thresholds>, invalid: &mut Vec<Invalid>) -> Vec<Limit> {
+        let signals: Vec<&'static Signal> = std::iter::once(&DURATION).chain(self.signals.iter().copied()).collect();
+        limits(thresholds, &signals, &format!("a probe of kind {}", self.name), invalid)
+    }
+}
+
+/// The duration of a run, on which every kind can have thresholds.
+pub static DURATION: Signal = Signal { key: "duration", unit: Unit::Seconds, threshold: &DURATION_THRESHOLD };
+
+/// Where the thresholds on the duration are published.
+static DURATION_THRESHOLD: Family = Family::gauge(
+    "banken_probe_duration_threshold_seconds",
+    Scope::Probe,
+    &["severity"],
+    "Configured threshold on the duration of a run, in seconds",
+);
 
 /// Cadence and patience, where a probe does not say its own.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -249,7 +265,7 @@ impl Spec {
         }
         let cadence = self.cadence(defaults, &mut invalid);
         let Some(block) = blocks.into_iter().next() else { return Err(invalid) };
-        let limits = limits(&self.thresholds, block.kind(), &mut invalid);
+        let limits = block.kind().limits(&self.thresholds, &mut invalid);
         if !invalid.is_empty() {
             return Err(invalid);
         }
@@ -278,15 +294,6 @@ impl Spec {
     }
 }
 
-/// Below this a cadence is a busy loop.
-const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
-
-/// The mistake of a period that is too short, if it is.
-pub(crate) fn too_short(key: &str, period: Duration) -> Option<Invalid> {
-    let message = || format!("{} is too short: at least 10ms", humantime::format_duration(period));
-    (period < SHORTEST_PERIOD).then(|| Invalid::new(key, message()))
-}
-
 impl Plan {
     /// Builds the probe.
     ///
@@ -296,22 +303,6 @@ impl Plan {
         self.block
             .build(context)
             .map_err(|mistakes| mistakes.into_iter().map(|mistake| mistake.within(self.kind.name)).collect())
-    }
-}
-
-/// A name that can be a label, a path of the API and a key on the command line.
-///
-/// # Errors
-/// What a name looks like.
-pub fn check_name(name: &str) -> Result<(), String> {
-    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-');
-    let first = name.chars().next();
-    if first.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit()) && name.chars().all(legal) {
-        Ok(())
-    } else {
-        Err(format!(
-            "{name:?} is not a name: begin with a lower-case letter or a digit, go on with those, '_', '.' and '-'"
-        ))
     }
 }
 

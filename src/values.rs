@@ -5,10 +5,12 @@ mod file;
 mod pem;
 mod quantity;
 mod secret;
+mod thresholds;
 
 pub use pem::{Certificates, PrivateKey};
 pub use quantity::{Quantity, Size, parse_size};
 pub use secret::Secret;
+pub use thresholds::{Thresholds, limits};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Visitor};
@@ -234,6 +236,31 @@ text_value!(Period, "Duration", "a duration such as 30s", |text: &str| parse_dur
 impl serde::Serialize for Period {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         humantime_serde::serialize(&self.0, serializer)
+    }
+}
+
+/// Below this a cadence is a busy loop.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+
+/// The mistake of a period that is too short, if it is.
+pub fn too_short(key: &str, period: Duration) -> Option<Invalid> {
+    let message = || format!("{} is too short: at least 10ms", humantime::format_duration(period));
+    (period < SHORTEST_PERIOD).then(|| Invalid::new(key, message()))
+}
+
+/// A name that can be a label, a path of the API and a key on the command line.
+///
+/// # Errors
+/// What a name looks like.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-');
+    let first = name.chars().next();
+    if first.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit()) && name.chars().all(legal) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{name:?} is not a name: begin with a lower-case letter or a digit, go on with those, '_', '.' and '-'"
+        ))
     }
 }
 

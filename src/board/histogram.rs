@@ -1,9 +1,11 @@
 //! A classic histogram: counts per bucket, not cumulated, and the sum.
 
+use std::borrow::Cow;
+
 /// Counts of values by upper bound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Histogram {
-    bounds: &'static [f64],
+    bounds: Cow<'static, [f64]>,
     /// One more than bounds: the last counts what is above all of them.
     counts: Box<[u64]>,
     sum: f64,
@@ -11,8 +13,21 @@ pub struct Histogram {
 
 impl Histogram {
     /// An empty histogram with these upper bounds, ascending and without infinity.
-    pub fn new(bounds: &'static [f64]) -> Self {
-        Self { bounds, counts: vec![0; bounds.len() + 1].into(), sum: 0.0 }
+    pub fn new(bounds: impl Into<Cow<'static, [f64]>>) -> Self {
+        let bounds = bounds.into();
+        let counts = vec![0; bounds.len() + 1].into();
+        Self { bounds, counts, sum: 0.0 }
+    }
+
+    /// A histogram as it was saved, if it has these bounds.
+    pub fn restore(bounds: impl Into<Cow<'static, [f64]>>, counts: Vec<u64>, sum: f64) -> Option<Self> {
+        let bounds = bounds.into();
+        (counts.len() == bounds.len() + 1).then(|| Self { bounds, counts: counts.into(), sum })
+    }
+
+    /// The counts to save, one more than bounds: the last counts what is above all of them.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
     }
 
     /// Counts a value.

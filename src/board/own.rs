@@ -2,7 +2,7 @@
 
 use super::Histogram;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Upper bounds of the schedule's histograms, in seconds: from a timer's grain to a stall.
@@ -17,6 +17,41 @@ pub struct Reload {
     pub last_success_at: f64,
 }
 
+/// How keeping state on disk went.
+#[derive(Debug, Default)]
+pub struct Saves {
+    saved: AtomicU64,
+    failed: AtomicU64,
+    damaged: AtomicU64,
+}
+
+impl Saves {
+    /// A value was saved, or could not be.
+    pub fn count(&self, saved: bool) {
+        if saved { &self.saved } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A saved value was found damaged.
+    pub fn count_damaged(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Values saved.
+    pub fn saved(&self) -> u64 {
+        self.saved.load(Ordering::Relaxed)
+    }
+
+    /// Values that could not be saved.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Saved values that were found damaged.
+    pub fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+}
+
 /// Facts about Banken itself.
 #[derive(Debug)]
 pub struct Own {
@@ -25,6 +60,8 @@ pub struct Own {
     missed: AtomicU64,
     reload: Mutex<Reload>,
     scrape: Mutex<Option<Duration>>,
+    /// How keeping state on disk went.
+    pub saves: Arc<Saves>,
 }
 
 impl Default for Own {
@@ -35,6 +72,7 @@ impl Default for Own {
             missed: AtomicU64::new(0),
             reload: Mutex::new(Reload { successful: true, last_success_at: 0.0 }),
             scrape: Mutex::new(None),
+            saves: Arc::default(),
         }
     }
 }

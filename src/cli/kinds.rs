@@ -1,7 +1,7 @@
 //! `banken kinds`.
 
 use super::print;
-use crate::metrics::docs::{Section, common_sections, markdown};
+use crate::metrics::docs::{Section, every_probe, markdown, other_sections};
 use crate::probe::{DURATION, KINDS, Kind};
 use clap::Args;
 use std::fmt::Write as _;
@@ -29,14 +29,14 @@ pub fn kinds(options: &Options) -> anyhow::Result<u8> {
 
 /// `docs/metrics.md`: what every probe has, what each kind adds, what Banken says of itself.
 fn metrics_page() -> String {
-    let (mut every_probe, own) = common_sections();
+    let mut every_probe = every_probe();
     every_probe.families.push(DURATION.threshold);
     let kinds = KINDS.iter().map(|kind| Section {
         title: format!("Kind `{}`", kind.name),
         families: kind.families.iter().copied().chain(kind.signals.iter().map(|signal| signal.threshold)).collect(),
     });
     let own_families = kinds.filter(|section| !section.families.is_empty());
-    let sections: Vec<_> = std::iter::once(every_probe).chain(own_families).chain([own]).collect();
+    let sections: Vec<_> = std::iter::once(every_probe).chain(own_families).chain(other_sections()).collect();
     markdown(&sections)
 }
 

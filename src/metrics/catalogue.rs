@@ -1,4 +1,10 @@
-//! Every family that is common to all kinds, with the values of its samples: one row each.
+//! Every family that does not belong to a kind, with the values of its samples: one row each.
+
+mod jobs;
+mod logs;
+
+pub use jobs::{JobView, PER_JOB};
+pub use logs::{LogView, PER_LOG};
 
 use crate::board::{Board, Histogram, ProbeCell, Record};
 use crate::health::Status;
@@ -236,6 +242,33 @@ pub static OWN: &[OwnRow] = &[
             "Runs that were due and were skipped because the run before was not done",
         ),
         write: |board, out| out.value(board.own.missed() as f64),
+    },
+    OwnRow {
+        family: Family::counter(
+            "banken_state_saves_total",
+            Scope::Bare,
+            &[],
+            "Times when what must survive a restart was saved to disk",
+        ),
+        write: |board, out| out.value(board.own.saves.saved() as f64),
+    },
+    OwnRow {
+        family: Family::counter(
+            "banken_state_save_failures_total",
+            Scope::Bare,
+            &[],
+            "Times when what must survive a restart could not be saved to disk",
+        ),
+        write: |board, out| out.value(board.own.saves.failed() as f64),
+    },
+    OwnRow {
+        family: Family::counter(
+            "banken_state_damaged_total",
+            Scope::Bare,
+            &[],
+            "Saved states that were found damaged at the start",
+        ),
+        write: |board, out| out.value(board.own.saves.damaged() as f64),
     },
     OwnRow {
         family: own_gauge(

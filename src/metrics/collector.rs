@@ -1,10 +1,11 @@
 //! Encodes the board through prometheus-client, with label sets that were rendered once.
 
-use super::catalogue::{OWN, PER_PROBE, ProbeView};
+use super::catalogue::{JobView, LogView, OWN, PER_JOB, PER_LOG, PER_PROBE, ProbeView};
 use super::own_process;
 use super::samples::Samples;
-use crate::board::{Board, ProbeCell};
-use crate::observation::{Family, FamilyType, Severity, Signal};
+use crate::board::{Board, JOB_DURATION, LOG_SIZE, ProbeCell};
+use crate::health::Limit;
+use crate::observation::{Family, FamilyType, Labels, Severity, Signal};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
@@ -82,12 +83,15 @@ impl Collector for BoardCollector {
                 kind_samples(&mut Samples::of_cell(&mut metric, family, cell), cell, family)?;
             }
         }
+        self.logs(&mut encoder)?;
+        self.jobs(&mut encoder)?;
         let signals = cells.iter().flat_map(|cell| cell.descriptor().limits.iter().map(|limit| limit.signal));
         for family in distinct(signals.map(|signal| signal.threshold)) {
             let mut metric = begin(&mut encoder, family)?;
             for cell in cells.iter() {
                 let of_family = |signal: &Signal| std::ptr::eq(signal.threshold, family);
-                threshold_samples(&mut Samples::of_cell(&mut metric, family, cell), cell, of_family)?;
+                let mut samples = Samples::of_cell(&mut metric, family, cell);
+                threshold_samples(&mut samples, &cell.descriptor().limits, of_family)?;
             }
         }
         for row in OWN {
@@ -100,6 +104,55 @@ impl Collector for BoardCollector {
         }
         Ok(())
     }
+}
+
+impl BoardCollector {
+    fn logs(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let cells = self.board.logs();
+        // Counts from before a restart that are not caught up with yet would look like a counter that went back.
+        let cells: Vec<_> = cells.iter().filter(|cell| cell.read(|record| record.caught_up_at.is_some())).collect();
+        if cells.is_empty() {
+            return Ok(());
+        }
+        for row in PER_LOG {
+            let mut metric = begin(encoder, &row.family)?;
+            for cell in &cells {
+                let mut samples = Samples::of(&mut metric, &row.family, cell.labels());
+                cell.read(|record| (row.write)(&LogView { cell, record }, &mut samples))?;
+            }
+        }
+        let owners = cells.iter().map(|cell| (cell.labels(), cell.descriptor().limits.as_slice()));
+        thresholds(encoder, LOG_SIZE.threshold, owners)
+    }
+
+    fn jobs(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let cells = self.board.jobs();
+        if cells.is_empty() {
+            return Ok(());
+        }
+        for row in PER_JOB {
+            let mut metric = begin(encoder, &row.family)?;
+            for cell in cells.iter() {
+                let mut samples = Samples::of(&mut metric, &row.family, cell.labels());
+                cell.read(|record| (row.write)(&JobView { cell, record }, &mut samples))?;
+            }
+        }
+        let owners = cells.iter().map(|cell| (cell.labels(), cell.descriptor().limits.as_slice()));
+        thresholds(encoder, JOB_DURATION.threshold, owners)
+    }
+}
+
+/// The thresholds of a sense that has one signal.
+fn thresholds<'c>(
+    encoder: &mut DescriptorEncoder<'_>,
+    family: &'static Family,
+    owners: impl Iterator<Item = (&'c Labels, &'c [Limit])>,
+) -> fmt::Result {
+    let mut metric = begin(encoder, family)?;
+    for (labels, limits) in owners {
+        threshold_samples(&mut Samples::of(&mut metric, family, labels), limits, |_| true)?;
+    }
+    Ok(())
 }
 
 fn begin<'a>(encoder: &'a mut DescriptorEncoder<'_>, family: &'static Family) -> Result<MetricEncoder<'a>, fmt::Error> {
@@ -127,8 +180,8 @@ fn kind_samples(out: &mut Samples<'_, '_>, cell: &ProbeCell, family: &'static Fa
     })
 }
 
-fn threshold_samples(out: &mut Samples<'_, '_>, cell: &ProbeCell, of_family: impl Fn(&Signal) -> bool) -> fmt::Result {
-    for limit in cell.descriptor().limits.iter().filter(|limit| of_family(limit.signal)) {
+fn threshold_samples(out: &mut Samples<'_, '_>, limits: &[Limit], of_family: impl Fn(&Signal) -> bool) -> fmt::Result {
+    for limit in limits.iter().filter(|limit| of_family(limit.signal)) {
         for severity in Severity::ALL {
             if let Some(level) = limit.levels.get(severity) {
                 out.labelled(severity.label(), level)?;

@@ -1,7 +1,8 @@
 //! `docs/metrics.md`, written from the catalogue, so that it cannot say anything else than the binary.
 
-use super::catalogue::{OWN, PER_PROBE};
+use super::catalogue::{OWN, PER_JOB, PER_LOG, PER_PROBE};
 use super::own_process;
+use crate::board::{JOB_DURATION, LOG_SIZE};
 use crate::observation::Family;
 use std::fmt::Write as _;
 
@@ -13,14 +14,21 @@ pub struct Section {
     pub families: Vec<&'static Family>,
 }
 
-/// The sections that do not depend on kinds.
-pub fn common_sections() -> (Section, Section) {
-    let per_probe = PER_PROBE.iter().map(|row| &row.family).collect();
-    let own = OWN.iter().map(|row| &row.family).chain(own_process::FAMILIES).collect();
-    (
-        Section { title: "Every probe".into(), families: per_probe },
-        Section { title: "Banken itself".into(), families: own },
-    )
+/// What every probe has, whatever its kind.
+pub fn every_probe() -> Section {
+    Section { title: "Every probe".into(), families: PER_PROBE.iter().map(|row| &row.family).collect() }
+}
+
+/// Logs, jobs, and Banken itself.
+pub fn other_sections() -> [Section; 3] {
+    let logs = PER_LOG.iter().map(|row| &row.family).chain([LOG_SIZE.threshold]);
+    let jobs = PER_JOB.iter().map(|row| &row.family).chain([JOB_DURATION.threshold]);
+    let own = OWN.iter().map(|row| &row.family).chain(own_process::FAMILIES);
+    [
+        Section { title: "Logs".into(), families: logs.collect() },
+        Section { title: "Jobs".into(), families: jobs.collect() },
+        Section { title: "Banken itself".into(), families: own.collect() },
+    ]
 }
 
 /// The page.

@@ -16,12 +16,17 @@ pub struct Samples<'a, 'e> {
 }
 
 impl<'a, 'e> Samples<'a, 'e> {
+    /// Of a family of a log or a job, whose labels these are.
+    pub fn of(encoder: &'a mut MetricEncoder<'e>, family: &'static Family, base: &'a Labels) -> Self {
+        Self { encoder, family, base }
+    }
+
     /// Of a family of probes, for one cell.
     pub fn of_cell(encoder: &'a mut MetricEncoder<'e>, family: &'static Family, cell: &'a ProbeCell) -> Self {
         let base = match family.scope {
             Scope::Probe => cell.labels(),
             Scope::Name => cell.name_label(),
-            Scope::Bare => &NO_LABELS,
+            Scope::Bare | Scope::Log | Scope::Task => &NO_LABELS,
         };
         Self { encoder, family, base }
     }
@@ -53,12 +58,20 @@ impl<'a, 'e> Samples<'a, 'e> {
 
     /// All samples of a histogram.
     pub fn histogram(&mut self, histogram: &Histogram) -> fmt::Result {
+        self.buckets(Set { base: self.base.text(), own: "" }, histogram)
+    }
+
+    /// All samples of a histogram with the family's own labels, already rendered.
+    pub fn rendered_histogram(&mut self, labels: &Labels, histogram: &Histogram) -> fmt::Result {
+        self.buckets(Set { base: self.base.text_before_others(), own: labels.text() }, histogram)
+    }
+
+    fn buckets(&mut self, labels: Set<'_>, histogram: &Histogram) -> fmt::Result {
         let buckets: Vec<_> = histogram.buckets().collect();
         let (sum, count) = (histogram.sum(), histogram.count());
-        if self.base.is_empty() {
+        if labels.is_empty() {
             return self.encoder.encode_histogram::<Set<'_>>(sum, count, &buckets, None);
         }
-        let labels = Set { base: self.base.text(), own: "" };
         self.encoder.encode_family(&labels)?.encode_histogram::<Set<'_>>(sum, count, &buckets, None)
     }
 
@@ -71,7 +84,7 @@ impl<'a, 'e> Samples<'a, 'e> {
     }
 
     fn sample(&mut self, labels: Set<'_>, value: f64) -> fmt::Result {
-        if labels.base.is_empty() && labels.own.is_empty() {
+        if labels.is_empty() {
             return encode(self.encoder, self.family.family_type, value);
         }
         encode(&mut self.encoder.encode_family(&labels)?, self.family.family_type, value)
@@ -97,6 +110,12 @@ fn encode(encoder: &mut MetricEncoder<'_>, family_type: FamilyType, value: f64) 
 struct Set<'a> {
     base: &'a str,
     own: &'a str,
+}
+
+impl Set<'_> {
+    fn is_empty(&self) -> bool {
+        self.base.is_empty() && self.own.is_empty()
+    }
 }
 
 impl EncodeLabelSet for Set<'_> {

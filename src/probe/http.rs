@@ -29,7 +29,7 @@ pub use json::{Field, JsonType, Scalar};
 pub use redirect::Redirects;
 pub use request::Method;
 
-use super::{Context, Kind, check_name};
+use super::{Context, Kind};
 use crate::net::{IpChoice, TLS_FAMILIES, TlsConfig};
 use crate::observation::{Failure, Family, Readings, Reason, Scope, unix_now};
 use crate::values::{HttpUrl, Invalid, Secret};

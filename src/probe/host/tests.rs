@@ -112,7 +112,7 @@ fn a_file_system_has_less_time_than_the_run() {
 fn the_example_is_a_block_of_the_configuration_with_signals_that_exist() {
     let example: BTreeMap<String, Config> = serde_yaml::from_str(KIND.example).unwrap();
     let mut invalid = Vec::new();
-    let limits = crate::probe::limits(&example["host"].thresholds, &KIND, &mut invalid);
+    let limits = KIND.limits(&example["host"].thresholds, &mut invalid);
     assert_eq!((limits.len(), invalid), (2, Vec::new()));
     assert_eq!(serde_yaml::from_str::<Config>("{}").unwrap(), Config::default());
     assert!(serde_yaml::from_str::<Config>("{ disks: { excludes: [a] } }").is_err());

@@ -9,10 +9,9 @@
 mod age;
 mod check;
 
-use super::check_name;
 use super::excerpt::Redactor;
 use crate::observation::{Failure, Family, Labels, Readings, Reason, Scope};
-use crate::values::{Invalid, JsonPath, Period};
+use crate::values::{Invalid, JsonPath, Period, check_name};
 use check::{Problem, export_value, problem_of};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};

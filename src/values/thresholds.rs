@@ -1,23 +1,11 @@
-//! Thresholds as they are written, resolved against the signals that a kind has.
+//! Thresholds as they are written, resolved against the signals that their owner has.
 
-use super::Kind;
-use crate::health::{self, Limit};
-use crate::observation::{Family, Scope, Signal, Unit};
-use crate::values::{Invalid, Quantity};
+use super::{Invalid, Quantity};
+use crate::health::{Levels, Limit};
+use crate::observation::Signal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-
-/// The duration of a run, on which every kind can have thresholds.
-pub static DURATION: Signal = Signal { key: "duration", unit: Unit::Seconds, threshold: &DURATION_THRESHOLD };
-
-/// Where the thresholds on the duration are published.
-static DURATION_THRESHOLD: Family = Family::gauge(
-    "banken_probe_duration_threshold_seconds",
-    Scope::Probe,
-    &["severity"],
-    "Configured threshold on the duration of a run, in seconds",
-);
 
 /// Thresholds of one signal as they are written.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
@@ -31,20 +19,19 @@ pub struct Thresholds {
     pub critical: Option<Quantity>,
 }
 
-/// Resolves thresholds against the signals that a kind has.
+/// Resolves thresholds against the signals that `owner` ("a probe of kind tcp") has.
 pub fn limits(
     thresholds: &BTreeMap<String, Thresholds>,
-    kind: &'static Kind,
+    signals: &[&'static Signal],
+    owner: &str,
     invalid: &mut Vec<Invalid>,
 ) -> Vec<Limit> {
-    let signals: Vec<&'static Signal> = std::iter::once(&DURATION).chain(kind.signals.iter().copied()).collect();
     let mut limits = Vec::new();
     for (key, written) in thresholds {
         let path = format!("thresholds.{key}");
         let Some(signal) = signals.iter().find(|signal| signal.key == key) else {
             let known: Vec<_> = signals.iter().map(|signal| signal.key).collect();
-            let message =
-                format!("a probe of kind {} has no signal {key:?}: use one of {}", kind.name, known.join(", "));
+            let message = format!("{owner} has no signal {key:?}: use one of {}", known.join(", "));
             invalid.push(Invalid::new(path, message));
             continue;
         };
@@ -57,7 +44,7 @@ pub fn limits(
                 }
             })
         };
-        let levels = health::Levels {
+        let levels = Levels {
             info: level("info", &written.info),
             warning: level("warning", &written.warning),
             critical: level("critical", &written.critical),
