@@ -25,8 +25,8 @@ pub fn check(config: Option<PathBuf>, options: Options) -> anyhow::Result<u8> {
     for warning in ConfigError::lines(&config.origin, &config.warnings) {
         complain(&format!("{warning} (warning)"));
     }
-    let probes = config.probes.len();
-    print(&format!("{}: ok: {probes} probes, about {} series\n", config.origin, expected_series(&config)?))?;
+    let extent = app::extent(config.probes.len(), config.logs.len(), config.jobs.len());
+    print(&format!("{}: ok: {extent}, about {} series\n", config.origin, expected_series(&config)?))?;
     Ok(OK)
 }
 
