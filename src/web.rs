@@ -71,6 +71,7 @@ pub fn router(state: State) -> Router {
         .route("/readyz", get(control::ready))
         .route("/api/v1/status", get(status::report))
         .route("/api/v1/probes/{name}", get(status::probe))
+        .route("/api/v1/logs/{name}", get(status::log))
         .route("/-/reload", post(control::reload))
         .fallback(not_found)
         .with_state(state)
