@@ -15,5 +15,6 @@ mod privilege;
 mod prometheus;
 mod stage;
 mod support;
+mod tail;
 mod targets;
 mod web;
