@@ -5,10 +5,12 @@ mod literals;
 mod rule;
 mod scanner;
 mod source;
+mod stream;
 mod units;
 
-pub use rule::{Capture, Rule, Severity};
+pub use rule::{Rule, Severity};
 pub use source::{PatternFile, Source};
+pub use stream::Scanned;
 
 use crate::board::PatternDescriptor;
 use crate::values::{Invalid, Pattern};

@@ -101,7 +101,7 @@ const TABLE: [Builtin; 13] = [
             r"Too many open files",
             r"Stale file handle",
             r"EXT4-fs error ",
-            r"IsADirectoryError: |NotADirectoryError: ",
+            r"(IsADirectory|NotADirectory)Error(: |\()",
         ],
     },
     Builtin {

@@ -258,3 +258,6 @@ fn within_line(hir: &Hir) -> Hir {
     }
 }
 
+#[cfg(test)]
+#[path = "scanner_tests.rs"]
+mod tests;
