@@ -13,6 +13,7 @@ mod metrics_doc;
 mod page;
 mod privilege;
 mod prometheus;
+mod scan;
 mod stage;
 mod support;
 mod tail;
