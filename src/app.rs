@@ -1,8 +1,10 @@
 //! Builds everything from a configuration; reloads; drains on SIGTERM and SIGINT.
 
 mod limits;
+mod senses;
 mod watchman;
 
+use crate::board::report::extent;
 use crate::board::{Board, Descriptor, ProbeCell};
 use crate::config::{Config, ConfigError, Source};
 use crate::metrics::Exposition;
@@ -11,6 +13,7 @@ use crate::probe::{Plan, Worker};
 use crate::schedule::{Pulse, RELOAD_GRACE, Scheduler, Task, end_all};
 use crate::web::{self, ReloadRequest};
 use anyhow::Context as _;
+use senses::Senses;
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -41,13 +44,13 @@ pub fn descriptor(plan: &Plan) -> Descriptor {
 /// What a reload did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
-    /// Probes that are new.
+    /// Probes, logs and jobs that are new.
     pub added: usize,
-    /// Probes that were built anew because something about them changed.
+    /// Those that were built anew because something about them changed.
     pub changed: usize,
-    /// Probes that are gone.
+    /// Those that are gone.
     pub removed: usize,
-    /// Probes that went on untouched.
+    /// Those that went on untouched.
     pub kept: usize,
     /// What the new configuration asks for and only a restart can give.
     pub needs_restart: Option<String>,
@@ -78,6 +81,7 @@ pub struct App {
     listener: Option<TcpListener>,
     listen: SocketAddr,
     running: HashMap<String, Running>,
+    senses: Senses,
     hangup: Signal,
     reload_requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
 }
@@ -97,8 +101,11 @@ impl App {
         tokio::spawn(async move { beating.beat().await });
         let concurrency = limits::concurrency();
         tracing::debug!(concurrency, "permits for runs");
+        let needs_state = !config.logs.is_empty() || !config.jobs.is_empty();
+        let senses = Senses::new(&board, &config.state_dir, needs_state)?;
         let mut app = Self {
             source,
+            senses,
             scheduler: Scheduler::new(Arc::clone(&board), concurrency, pulse),
             board,
             listen: config.listen,
@@ -116,9 +123,10 @@ impl App {
         self.listener.as_ref().and_then(|listener| listener.local_addr().ok()).unwrap_or(self.listen)
     }
 
-    /// How many probes are watched.
-    pub fn probes(&self) -> usize {
-        self.running.len()
+    /// What is watched, in words: `12 probes, 2 logs, 1 job`.
+    pub fn extent(&self) -> String {
+        let (logs, jobs) = self.senses.counts();
+        extent(self.running.len(), logs, jobs)
     }
 
     /// Serves and watches until `end` comes, then drains.
@@ -126,7 +134,12 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let serving = self.listener.take().map(|listener| {
             let exposition = Exposition::new(Arc::clone(&self.board));
-            let state = web::State::new(Arc::clone(&self.board), exposition, self.reload_requests.0.clone());
+            let state = web::State::new(
+                Arc::clone(&self.board),
+                exposition,
+                self.senses.jobs(),
+                self.reload_requests.0.clone(),
+            );
             tokio::spawn(web::serve(listener, web::router(state), stopped, DRAIN))
         });
         watchman::tell_ready();
@@ -149,7 +162,8 @@ impl App {
         tracing::info!(grace = ?DRAIN, "ending: runs that have begun may finish");
         stop.send_replace(true);
         let deadline = Instant::now() + DRAIN;
-        end_all(self.running.into_values().map(|running| running.task).collect(), deadline).await;
+        let tasks = self.running.into_values().map(|running| running.task).collect();
+        tokio::join!(end_all(tasks, deadline), self.senses.end(deadline));
         if let Some(serving) = serving {
             // A panic in a connection's task is not a reason to end with an error.
             let _ = serving.await;
@@ -197,6 +211,8 @@ impl App {
         let mut summary = Summary::default();
         if config.listen != self.listen {
             summary.needs_restart = Some(format!("listen: {} takes effect at the next start", config.listen));
+        } else if config.state_dir != self.senses.state_dir() {
+            summary.needs_restart = Some("state_dir: takes effect at the next start".into());
         }
         let mut former = std::mem::take(&mut self.running);
         let mut kept = HashMap::new();
@@ -223,6 +239,7 @@ impl App {
             former.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.cell))).collect();
         end_all(former.into_values().map(|running| running.task).collect(), Instant::now() + RELOAD_GRACE).await;
         self.swap(kept, fresh, &inherited);
+        self.senses.take(config.logs, config.jobs, &mut summary, Instant::now() + RELOAD_GRACE).await;
         self.board.own.set_reload(true, unix_now());
         summary
     }

@@ -4,12 +4,15 @@ mod error;
 mod positions;
 mod repair;
 mod schema;
+mod senses;
 mod substitute;
 
 pub use error::{ConfigError, Problem};
 pub use schema::schema;
 
 use crate::health::Policy;
+use crate::jobs;
+use crate::logs;
 use crate::probe::{self, Block, Cadence, Context, DURATION, Defaults, Plan, Spec, Worker, host};
 use crate::values::{Invalid, too_short};
 use positions::Positions;
@@ -31,6 +34,10 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The probes, the built-in ones first.
     pub probes: Vec<(Plan, Worker)>,
+    /// The logs.
+    pub logs: Vec<logs::Plan>,
+    /// The jobs.
+    pub jobs: Vec<jobs::Plan>,
     /// What is allowed but hardly meant.
     pub warnings: Vec<Problem>,
     /// The file it came from, for messages.
@@ -52,6 +59,10 @@ struct Document {
     host: HostSwitch,
     /// What is probed.
     probes: Vec<Spec>,
+    /// What is read as it is written.
+    logs: Vec<logs::Spec>,
+    /// Work that is reported by whoever does it.
+    jobs: Vec<jobs::Spec>,
 }
 
 impl Default for Document {
@@ -62,6 +73,8 @@ impl Default for Document {
             defaults: Defaults::default(),
             host: HostSwitch(Some(host::Config::default())),
             probes: Vec::new(),
+            logs: Vec::new(),
+            jobs: Vec::new(),
         }
     }
 }
@@ -220,15 +233,19 @@ pub fn parse(text: &str, origin: &str, folder: &Path) -> Result<Config, ConfigEr
     let found_by_form = problems.len();
     let mut checked =
         Checked { positions: &positions, problems, found_by_form, warnings: Vec::new(), probes: Vec::new() };
+    let (mut logs, mut jobs) = (Vec::new(), Vec::new());
     if let Some(document) = &document {
         checked.host(document);
         checked.probes(document);
+        (logs, jobs) = checked.senses(document);
     }
     match document {
         Some(document) if checked.problems.is_empty() => Ok(Config {
             listen: document.listen.0,
             state_dir: document.state_dir,
             probes: checked.probes,
+            logs,
+            jobs,
             warnings: checked.warnings,
             origin: origin.to_owned(),
         }),
@@ -274,6 +291,7 @@ impl Checked<'_> {
 
     fn probes(&mut self, document: &Document) {
         let context = Context::default();
+        let kinds: Vec<&str> = probe::KINDS.iter().map(|kind| kind.name).collect();
         let mut names: HashMap<String, usize> = HashMap::new();
         for (index, spec) in document.probes.iter().enumerate() {
             let index = self.positions.original_index("probes", index);
@@ -282,7 +300,7 @@ impl Checked<'_> {
                 Ok(plan) => plan,
                 Err(mut invalid) => {
                     // A block with a mistake in it was taken out: that it is missing is no mistake of the user's.
-                    if self.has_mistaken_block(&path) {
+                    if self.is_mistaken(&path, &kinds) {
                         invalid.retain(|mistake| !mistake.path.is_empty());
                     }
                     self.wrong(&path, invalid);
@@ -293,18 +311,15 @@ impl Checked<'_> {
                 let message = "the name \"host\" belongs to the built-in probe: choose another, or set host: false";
                 self.wrong(&path, vec![Invalid::new("name", message)]);
             }
-            if let Some(first) = names.insert(plan.name.clone(), index) {
-                let line = self.positions.line_of(&format!("probes[{first}].name"));
-                let message = format!("the name {:?} is taken by the probe in line {line}: choose another", plan.name);
-                self.wrong(&path, vec![Invalid::new("name", message)]);
-            }
+            self.unique("probe", &mut names, &plan.name, index);
             self.warn_of_cadence(&plan, &path);
             self.build(plan, &path, &context);
         }
     }
 
-    fn has_mistaken_block(&self, path: &str) -> bool {
-        let mut blocks = probe::KINDS.iter().map(|kind| format!("{path}.{}", kind.name));
+    /// Whether a mistake was found in one of these keys of an entry.
+    fn is_mistaken(&self, path: &str, keys: &[&str]) -> bool {
+        let mut blocks = keys.iter().map(|key| format!("{path}.{key}"));
         blocks.any(|block| self.problems.iter().any(|known| known.is_within(&block)))
     }
 

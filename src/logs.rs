@@ -26,6 +26,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// The keys of which exactly one says where the lines come from.
+pub const SOURCES: &[&str] = &["paths", "journald", "container"];
+
 /// Where a log that was never read before begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -117,15 +120,11 @@ impl Spec {
     }
 
     fn source(&self, invalid: &mut Vec<Invalid>) -> Option<Source> {
-        let given = [
-            (!self.paths.is_empty()).then_some("paths"),
-            self.journald.as_ref().map(|_| "journald"),
-            self.container.as_ref().map(|_| "container"),
-        ];
-        let given: Vec<_> = given.into_iter().flatten().collect();
+        let given = [!self.paths.is_empty(), self.journald.is_some(), self.container.is_some()];
+        let given: Vec<_> = SOURCES.iter().zip(given).filter(|(_, given)| *given).map(|(key, _)| *key).collect();
         if given.len() != 1 {
             let message = match given.as_slice() {
-                [] => "this log has no source: add exactly one of paths, journald, container".to_owned(),
+                [] => format!("this log has no source: add exactly one of {}", SOURCES.join(", ")),
                 _ => {
                     format!("this log has several sources ({}): keep one and make logs of the others", given.join(", "))
                 }

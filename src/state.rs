@@ -4,7 +4,6 @@
 //! the one before it is kept: a file that was cut short or overwritten is found out, and the former one is used.
 
 use crate::board::Saves;
-use anyhow::Context as _;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,6 +34,38 @@ pub enum Loaded<T> {
     Damaged(String),
 }
 
+/// Why a folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be created or written in.
+    #[error(
+        "state cannot be kept in {}: {error}; create the folder for the user that runs Banken, or name another under state_dir:",
+        folder.display()
+    )]
+    Unusable {
+        /// The folder.
+        folder: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// Another process has taken it.
+    #[error(
+        "another Banken keeps its state in {}: end it, or name another folder under state_dir:",
+        folder.display()
+    )]
+    Taken {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+impl OpenError {
+    /// Whether another process has taken the folder.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, OpenError::Taken { .. })
+    }
+}
+
 /// A folder of saved values. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -48,27 +79,18 @@ impl Store {
     /// Opens a folder, creates it where it is missing, and takes it for this process alone.
     ///
     /// # Errors
-    /// When it cannot be created, or when another process has taken it.
-    pub fn open(folder: &Path, saves: Arc<Saves>) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder).with_context(|| {
-            format!("the folder {} cannot be created: create it, or name another under state_dir:", folder.display())
-        })?;
-        let lock = rustix::fs::open(
-            folder.join("lock"),
-            OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-            Mode::RUSR | Mode::WUSR,
-        )
-        .with_context(|| {
-            format!("cannot write in {}: check its owner, or name another under state_dir:", folder.display())
-        })?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => anyhow::anyhow!(
-                "another Banken keeps its state in {}: end it, or name another folder under state_dir:",
-                folder.display()
-            ),
-            error => anyhow::anyhow!("cannot lock {}: {error}", folder.display()),
-        })?;
-        Ok(Self { folder: folder.to_owned(), saves, _lock: Some(Arc::new(lock)) })
+    /// When it cannot be written in, or when another process has taken it.
+    pub fn open(folder: &Path, saves: Arc<Saves>) -> Result<Self, OpenError> {
+        let unusable = |error: io::Error| OpenError::Unusable { folder: folder.to_owned(), error };
+        fs::create_dir_all(folder).map_err(unusable)?;
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let lock = rustix::fs::open(folder.join("lock"), flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| unusable(error.into()))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), saves, _lock: Some(Arc::new(lock)) }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Taken { folder: folder.to_owned() }),
+            Err(error) => Err(unusable(error.into())),
+        }
     }
 
     /// The same folder for somebody who only looks: nothing is created and nothing is locked.

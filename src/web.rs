@@ -9,6 +9,7 @@ mod status;
 pub use server::serve;
 
 use crate::board::Board;
+use crate::jobs::Jobs;
 use crate::metrics::Exposition;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -26,18 +27,24 @@ use tower_http::timeout::TimeoutLayer;
 /// A wish to reload, and where to answer: what was done, or every mistake.
 pub type ReloadRequest = oneshot::Sender<Result<String, String>>;
 
-/// What handlers share. They only read the board.
+/// What handlers share. They only read the board, and hand reports of runs to the jobs.
 #[derive(Clone)]
 pub struct State {
     board: Arc<Board>,
     exposition: Arc<Exposition>,
+    jobs: Arc<Jobs>,
     reload: mpsc::Sender<ReloadRequest>,
 }
 
 impl State {
     /// Of this board; wishes to reload go to `reload`.
-    pub fn new(board: Arc<Board>, exposition: Exposition, reload: mpsc::Sender<ReloadRequest>) -> Self {
-        Self { board, exposition: Arc::new(exposition), reload }
+    pub fn new(
+        board: Arc<Board>,
+        exposition: Exposition,
+        jobs: Arc<Jobs>,
+        reload: mpsc::Sender<ReloadRequest>,
+    ) -> Self {
+        Self { board, exposition: Arc::new(exposition), jobs, reload }
     }
 }
 
@@ -64,6 +71,7 @@ pub fn router(state: State) -> Router {
         .route("/readyz", get(control::ready))
         .route("/api/v1/status", get(status::report))
         .route("/api/v1/probes/{name}", get(status::probe))
+        .route("/api/v1/logs/{name}", get(status::log))
         .route("/-/reload", post(control::reload))
         .fallback(not_found)
         .with_state(state)

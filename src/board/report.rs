@@ -1,8 +1,12 @@
 //! The board as a report: what `/api/v1/status`, the page and `banken once` say, made once for all of them.
 
+mod jobs;
+mod logs;
 mod words;
 
-pub use words::{Ago, Fact, clock_time, rfc3339};
+pub use jobs::{JobCheck, RunLine};
+pub use logs::{Found, LogCheck};
+pub use words::{Ago, Fact, clock_time, extent, rfc3339};
 
 use super::{Board, ProbeCell, Record};
 use crate::health::Status;
@@ -36,8 +40,8 @@ impl Overall {
         }
     }
 
-    fn of(check: &Check) -> Self {
-        match (check.state, check.severity) {
+    fn of(state: Status, severity: Option<Severity>) -> Self {
+        match (state, severity) {
             (Status::Unhealthy, _) | (_, Some(Severity::Critical)) => Overall::Unhealthy,
             (Status::Suspect, _) | (_, Some(Severity::Warning)) => Overall::Degraded,
             (Status::Unknown, _) => Overall::Unknown,
@@ -57,6 +61,12 @@ pub struct Report {
     pub overall_status: Overall,
     /// Every probe by name.
     pub checks: BTreeMap<String, Check>,
+    /// Every log by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub logs: BTreeMap<String, LogCheck>,
+    /// Every job by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<String, JobCheck>,
     /// What the host probe measured, by subject.
     pub metrics: BTreeMap<String, BTreeMap<String, f64>>,
 }
@@ -64,15 +74,29 @@ pub struct Report {
 impl Report {
     /// Of the board as it is now.
     pub fn of(board: &Board) -> Self {
+        let now = unix_now();
         let cells = board.probes();
         let checks: BTreeMap<String, Check> =
             cells.iter().map(|cell| (cell.descriptor().name.clone(), Check::of(cell))).collect();
+        let logs = board.logs();
+        let logs: BTreeMap<_, _> =
+            logs.iter().map(|cell| (cell.descriptor().name.clone(), LogCheck::of(cell, now))).collect();
+        let jobs = board.jobs();
+        let jobs: BTreeMap<_, _> =
+            jobs.iter().map(|cell| (cell.descriptor().name.clone(), JobCheck::of(cell, now))).collect();
+        let standings = (checks.values().map(|check| (check.state, check.severity)))
+            .chain(logs.values().map(|check| (check.state, check.severity)))
+            // A job without a run is not a doubt: it is late once it should have run.
+            .chain(jobs.values().filter(|check| check.state != Status::Unknown).map(|c| (c.state, c.severity)));
+        let overall = standings.map(|(state, severity)| Overall::of(state, severity)).max();
         Self {
-            timestamp: rfc3339(unix_now()),
+            timestamp: rfc3339(now),
             version: env!("CARGO_PKG_VERSION"),
-            overall_status: checks.values().map(Overall::of).max().unwrap_or(Overall::Healthy),
+            overall_status: overall.unwrap_or(Overall::Healthy),
             metrics: host_metrics(&cells),
             checks,
+            logs,
+            jobs,
         }
     }
 }

@@ -30,8 +30,8 @@ fn greeting(source: &Source, app: &App) -> String {
         name => format!("configuration {name}"),
     };
     let version = env!("CARGO_PKG_VERSION");
-    let probes = app.probes();
+    let extent = app.extent();
     format!(
-        "Banken {version} — {origin} ({probes} probes)\n  page     http://{address}/\n  metrics  http://{address}/metrics\n"
+        "Banken {version} — {origin} ({extent})\n  page     http://{address}/\n  metrics  http://{address}/metrics\n"
     )
 }
