@@ -55,13 +55,13 @@ pub struct Jobs {
     board: Arc<Board>,
     store: Option<Store>,
     /// Reports share it; a reload waits until those that have begun are done, so that none is lost.
-    jobs: RwLock<BTreeMap<String, Job>>,
+    by_name: RwLock<BTreeMap<String, Job>>,
 }
 
 impl Jobs {
     /// Without any job yet; cells go to `board`. Without a store nothing survives a restart.
     pub fn new(board: Arc<Board>, store: Option<Store>) -> Self {
-        Self { board, store, jobs: RwLock::default() }
+        Self { board, store, by_name: RwLock::default() }
     }
 
     /// Puts other jobs in place of all; one whose name stays goes on where it stands. Blocks: what was saved is read.
@@ -70,7 +70,7 @@ impl Jobs {
     }
 
     fn replace_at(&self, plans: Vec<Plan>, now: f64) {
-        let mut jobs = self.jobs.write().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let mut former = std::mem::take(&mut *jobs);
         for plan in plans {
             let job = match former.remove(plan.name()) {
@@ -81,7 +81,9 @@ impl Jobs {
             jobs.insert(job.plan().name().to_owned(), job);
         }
         // Who comes back under the same name goes on from here.
-        former.values().for_each(|job| job.finish(now));
+        for job in former.values() {
+            job.finish(now);
+        }
         self.board.replace_jobs(jobs.values().map(|job| Arc::clone(job.cell())).collect());
     }
 
@@ -146,7 +148,7 @@ impl Jobs {
     }
 
     fn shared(&self) -> RwLockReadGuard<'_, BTreeMap<String, Job>> {
-        self.jobs.read().unwrap_or_else(PoisonError::into_inner)
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,13 +2,17 @@
 //!
 //! Runs are told apart by their id; those without one are one row, of which one can run at a time. A run that begins
 //! while another with its id is under way takes its place: the former was never reported to have ended. An end whose
-//! beginning is not known counts, without a duration unless it tells its own.
+//! beginning is not known counts, without a duration unless it tells its own. An end that is reported again, because its
+//! reporter did not hear our answer, counts once.
 
 use super::event::{Event, Step};
 use crate::board::{EndedRun, JobRecord, JobResult, RUNS_KEPT, RunningRun};
 
 /// The most runs that can be under way at once; beyond them the oldest is given up.
 pub const MAX_RUNNING: usize = 100;
+
+/// For how long an end that comes again is the same one, in seconds.
+const REPEATED_WITHIN: f64 = 60.0;
 
 /// Takes an event and tells which runs were given up because of it.
 pub fn apply(record: &mut JobRecord, event: &Event) -> Vec<RunningRun> {
@@ -66,6 +70,9 @@ fn abandon(record: &mut JobRecord, runs: Vec<RunningRun>, at: f64) -> Vec<Runnin
 fn end(record: &mut JobRecord, event: &Event, result: JobResult) {
     let details = &event.details;
     let begun = record.running.iter().position(|run| run.id == details.run).map(|index| record.running.remove(index));
+    if begun.is_none() && is_repetition(record, event, result) {
+        return;
+    }
     // A clock that was put back makes a run end before it began.
     let measured = begun.map(|run| (event.at - run.started_at).max(0.0));
     let duration = details.duration.or(measured);
@@ -79,6 +86,14 @@ fn end(record: &mut JobRecord, event: &Event, result: JobResult) {
     }
     let (id, message) = (details.run.clone(), details.message.clone());
     keep(record, EndedRun { id, result, ended_at: event.at, duration, records: details.records, message });
+}
+
+/// Whether a run of this id, which is not under way, ended just so a moment ago.
+fn is_repetition(record: &JobRecord, event: &Event, result: JobResult) -> bool {
+    let id = &event.details.run;
+    let same = |run: &EndedRun| run.id == *id && run.result == result;
+    let recent = |run: &EndedRun| (event.at - run.ended_at).abs() < REPEATED_WITHIN;
+    !id.is_empty() && record.last_runs.iter().any(|run| same(run) && recent(run))
 }
 
 fn keep(record: &mut JobRecord, run: EndedRun) {
@@ -127,6 +142,22 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_is_reported_again_counts_once() {
+        let begun = [event(Step::Start, "a", 0.0), event(Step::Success, "a", 10.0)];
+        let mut record = after(&begun);
+        apply(&mut record, &event(Step::Success, "a", 12.0));
+        assert_eq!((record.ended, record.durations.count()), ([1, 0, 0], 1));
+        // Another end, another run of the same id, and one that comes late or has no id: those are new.
+        apply(&mut record, &event(Step::Failure, "a", 13.0));
+        apply(&mut record, &event(Step::Start, "a", 14.0));
+        apply(&mut record, &event(Step::Success, "a", 15.0));
+        apply(&mut record, &event(Step::Success, "a", 75.0));
+        apply(&mut record, &event(Step::Success, "", 76.0));
+        apply(&mut record, &event(Step::Success, "", 77.0));
+        assert_eq!(record.ended, [5, 1, 0]);
+    }
+
+    #[test]
     fn an_end_without_a_beginning_counts_without_a_duration() {
         let record = after(&[event(Step::Success, "a", 10.0)]);
         assert_eq!((record.ended, record.duration, record.durations.count()), ([1, 0, 0], None, 0));
@@ -148,7 +179,7 @@ mod tests {
         let given_up = apply(&mut record, &event(Step::Start, "", 3.0));
         assert_eq!(given_up, [RunningRun { id: String::new(), started_at: 1.0 }]);
         assert_eq!((record.ended, running(&record)), ([0, 0, 1], vec!["x", ""]));
-        assert_eq!(record.last_run().unwrap().ended_at, 3.0);
+        assert_eq!(record.last_run().map(|run| run.ended_at), Some(3.0));
     }
 
     #[test]
@@ -186,16 +217,17 @@ mod tests {
             let mut record = JobRecord::default();
             let (mut starts, mut ends, mut given_up, mut paired) = (0, 0, 0, 0);
             for (index, event) in events.iter().enumerate() {
-                let before = record.running.len();
+                let (before, ended_before) = (record.running.len(), record.ended);
                 let dropped = apply(&mut record, event).len();
                 given_up += dropped;
-                match event.step {
-                    Step::Start => starts += 1,
-                    _ => {
-                        ends += 1;
-                        paired += before - record.running.len();
-                        prop_assert_eq!(dropped, 0);
-                    }
+                if event.step == Step::Start {
+                    starts += 1;
+                } else {
+                    let counted = record.ended.iter().sum::<u64>() - ended_before.iter().sum::<u64>();
+                    prop_assert!(counted <= 1);
+                    ends += counted;
+                    paired += before - record.running.len();
+                    prop_assert_eq!(dropped, 0);
                 }
                 if index % 50 == 49 {
                     given_up += expire(&mut record, timeout, event.at).len();

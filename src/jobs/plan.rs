@@ -58,11 +58,11 @@ pub struct Spec {
 }
 
 const fn default_grace() -> Period {
-    Period(Duration::from_mins(1))
+    Period(Duration::from_secs(60))
 }
 
 const fn default_timeout() -> Period {
-    Period(Duration::from_hours(24))
+    Period(Duration::from_secs(24 * 3600))
 }
 
 /// Bounds of the number of records.

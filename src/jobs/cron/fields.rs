@@ -58,13 +58,7 @@ impl Fields {
         let written = line.trim();
         if let Some(nickname) = written.strip_prefix('@') {
             let full = NICKNAMES.iter().find(|(name, _)| name[1..].eq_ignore_ascii_case(nickname));
-            return match full {
-                Some((_, full)) => Self::parse(full),
-                None => {
-                    let known: Vec<_> = NICKNAMES.iter().map(|(name, _)| *name).collect();
-                    Err(format!("{written:?} is not a time of cron: use five fields or one of {}", known.join(", ")))
-                }
-            };
+            return full.map_or_else(|| Err(unknown_nickname(written)), |(_, full)| Self::parse(full));
         }
         let texts: Vec<&str> = written.split_ascii_whitespace().collect();
         let texts: [&str; 5] = texts.try_into().map_err(|texts: Vec<&str>| wrong_count(line, texts.len()))?;
@@ -108,6 +102,11 @@ impl Fields {
         let minutes = self.minutes;
         (0..60).filter(move |minute| minutes >> minute & 1 == 1)
     }
+}
+
+fn unknown_nickname(written: &str) -> String {
+    let known = NICKNAMES.map(|(name, _)| name).join(", ");
+    format!("{written:?} is not a time of cron: use five fields or one of {known}")
 }
 
 fn wrong_count(line: &str, count: usize) -> String {
