@@ -157,7 +157,7 @@ mod tests {
 
     fn parse(query: &str, body: &str) -> Result<Details, String> {
         let uri: Uri = format!("/x?{query}").parse().unwrap();
-        Report::of(Query::try_from_uri(&uri).map_err(Into::into), body.as_bytes())
+        Report::of(Query::try_from_uri(&uri), body.as_bytes())
     }
 
     #[test]

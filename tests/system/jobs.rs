@@ -57,7 +57,7 @@ async fn overlapping_runs_are_counted_and_measured_apart() {
         r#"banken_job_duration_seconds{task="cycle"}"#,
         r#"banken_job_records{task="cycle"}"#,
         r#"banken_job_run_seconds_count{task="cycle"}"#,
-        r#"banken_job_run_seconds_bucket{task="cycle",le="120.0"}"#,
+        r#"banken_job_run_seconds_bucket{le="120.0",task="cycle"}"#,
         r#"banken_job_late{task="cycle"}"#,
     ];
     assert_eq!(samples(&banken, more).await, [Some(90.5), Some(3.0), Some(2.0), Some(2.0), None]);
