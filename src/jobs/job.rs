@@ -10,9 +10,6 @@ use crate::state::{Loaded, Store};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How often it is saved that Banken listens, in seconds. After a kill the absence seems longer by as much.
-const ALIVE_EVERY: f64 = 60.0;
-
 /// What a report is answered with.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Receipt {
@@ -32,7 +29,6 @@ struct Memory {
     forgiven: bool,
     expected: Option<Expectation>,
     heard: BTreeMap<String, Taken>,
-    alive_at: f64,
     save_failed: bool,
 }
 
@@ -53,12 +49,12 @@ impl Job {
             plan.descriptor(),
             saved.as_ref().map_or_else(JobRecord::default, |saved| saved.record.restore()),
         );
-        let mut memory = Memory { counted_from: now, alive_at: now, ..Memory::default() };
+        let mut memory = Memory { counted_from: now, ..Memory::default() };
         if let Some(saved) = saved {
             memory.heard = saved.heard;
             if saved.schedule == plan.schedule_in_words() {
                 (memory.counted_from, memory.forgiven) = (saved.counted_from, saved.forgiven);
-                let absence = Absence { from: saved.alive_at, until: now };
+                let absence = Absence { from: saved.saved_at, until: now };
                 if saved.record.late != Some(true) {
                     forgive(&mut memory, &plan, absence);
                 }
@@ -127,9 +123,7 @@ impl Job {
     /// Looks for what is late and what never ended.
     pub fn look(&self, now: f64) {
         let mut memory = self.locked();
-        let changed = self.judge(&mut memory, now);
-        // A clock that was put back must not stop the saving either.
-        if changed || !(0.0..ALIVE_EVERY).contains(&(now - memory.alive_at)) {
+        if self.judge(&mut memory, now) {
             self.save(&mut memory, now);
         }
     }
@@ -190,13 +184,12 @@ impl Job {
 
     /// A report counts also if it cannot be saved: told once, counted by the store.
     fn save(&self, memory: &mut Memory, now: f64) {
-        memory.alive_at = now;
         let Some(store) = &self.store else { return };
         let saved = Saved {
             schedule: self.plan.schedule_in_words(),
             counted_from: memory.counted_from,
             forgiven: memory.forgiven,
-            alive_at: now,
+            saved_at: now,
             heard: memory.heard.clone(),
             record: self.cell.read(SavedRecord::of),
         };

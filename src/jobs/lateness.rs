@@ -53,7 +53,7 @@ pub struct Expectation {
 /// A time in which Banken heard nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Absence {
-    /// When it was last known to listen.
+    /// When the job was last saved. That it is late is saved when it becomes so: until our end it was as it is saved.
     pub from: f64,
     /// Since when it listens again.
     pub until: f64,
