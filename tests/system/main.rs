@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod demo;
 mod hostile;
+mod jobs;
 mod life;
 mod metrics_doc;
 mod page;
