@@ -12,7 +12,7 @@ mod patterns;
 mod tail;
 
 pub use intake::{Heard, Listener};
-pub use patterns::{Hook, Patterns, Rule, Source as PatternSource};
+pub use patterns::{Hook, PatternFile, Patterns, Rule, Source as PatternSource};
 
 use crate::board::{LOG_SIZE, LogCell, LogDescriptor};
 use crate::health::Limit;
