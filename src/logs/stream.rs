@@ -7,7 +7,7 @@
 mod batch;
 mod sink;
 
-pub use batch::Batch;
+pub use batch::{Batch, Incidents};
 pub use sink::Sink;
 
 use crate::observation::Failure;
@@ -212,6 +212,3 @@ impl Pulse {
         self.began.elapsed() >= CATCH_UP
     }
 }
-
-#[cfg(test)]
-pub mod tests;

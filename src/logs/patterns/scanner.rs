@@ -257,4 +257,3 @@ fn within_line(hir: &Hir) -> Hir {
         HirKind::Alternation(branches) => Hir::alternation(branches.iter().map(within_line).collect()),
     }
 }
-

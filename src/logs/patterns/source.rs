@@ -1,7 +1,7 @@
 //! Where patterns come from: the built-in set, and files such as `error_patterns.json`.
 
-use super::{Entry, Severity};
 use super::scanner::Expression;
+use super::{Entry, Severity};
 use crate::board::PatternDescriptor;
 use crate::values::file::read_small_file;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -178,8 +178,7 @@ fn parse(bytes: &[u8], shown: &str) -> Result<Vec<Entry>, String> {
     // Editors of other systems put a byte-order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let document: Document =
-        serde_path_to_error::deserialize(&mut json).map_err(|error| located(bytes, &error))?;
+    let document: Document = serde_path_to_error::deserialize(&mut json).map_err(|error| located(bytes, &error))?;
     let entry = |(index, written): (usize, Written)| Entry {
         descriptor: PatternDescriptor {
             name: written.name.unwrap_or_else(|| written.id.0.clone()),

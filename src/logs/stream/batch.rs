@@ -83,31 +83,31 @@ impl<P> Batch<P> {
         self.marks.is_empty()
     }
 
-    /// Takes what is complete: the text up to where `complete` says, or everything; and where that leads.
-    pub fn take(
-        &mut self,
-        all: bool,
-        complete: impl FnOnce(&[u8]) -> usize,
-        count: impl FnOnce(&[u8]),
-    ) -> Option<(P, Incidents)> {
-        let mut end = if all { self.text.len() } else { complete(&self.text) };
-        if end == 0 && self.text.len() > MAX_LINE {
-            // A record beyond the cap is not waited for.
-            end = self.text.len();
+    /// How much can be taken: all of it, or the lines of which `complete` says that nothing can be added to them.
+    pub fn ready(&self, all: bool, complete: impl FnOnce(&[u8]) -> usize) -> usize {
+        let complete = if all { self.text.len() } else { complete(&self.text) };
+        // A record beyond the cap is not waited for.
+        let complete = if complete == 0 && self.text.len() > MAX_LINE { self.text.len() } else { complete };
+        // Only as far as a position says where to go on.
+        let reached = self.marks.partition_point(|mark| mark.end <= complete);
+        self.marks[..reached].last().map_or(0, |mark| mark.end)
+    }
+
+    /// Takes so much, as [`Self::ready`] says: `count` sees the text; where that leads is given back.
+    pub fn take(&mut self, ready: usize, count: impl FnOnce(&[u8])) -> Option<(P, Incidents)> {
+        if ready > 0 {
+            count(&self.text[..ready]);
         }
-        if end > 0 {
-            count(&self.text[..end]);
-        }
-        let reached = self.marks.partition_point(|mark| mark.end <= end);
+        let reached = self.marks.partition_point(|mark| mark.end <= ready);
         let mut incidents = Incidents::default();
         let mut position = None;
         for mark in self.marks.drain(..reached) {
             incidents.add(mark.incidents);
             position = Some(mark.position);
         }
-        self.text.drain(..end);
+        self.text.drain(..ready);
         for mark in &mut self.marks {
-            mark.end -= end;
+            mark.end -= ready;
         }
         position.map(|position| (position, incidents))
     }
@@ -130,12 +130,14 @@ mod tests {
         batch.happened(Incidents { gaps: 1, ..Incidents::default() });
         batch.line(b"- two", 3);
         let mut seen = Vec::new();
-        let (position, incidents) =
-            batch.take(false, before_last_dash, |text| seen.extend_from_slice(text)).unwrap();
+        let ready = batch.ready(false, before_last_dash);
+        let (position, incidents) = batch.take(ready, |text| seen.extend_from_slice(text)).unwrap();
         assert_eq!((position, incidents.gaps), (2, 0));
         assert_eq!(seen, b"- one\nmore\n");
-        assert!(batch.take(false, before_last_dash, |_| unreachable!()).is_none());
-        let (position, incidents) = batch.take(true, before_last_dash, |text| seen.extend_from_slice(text)).unwrap();
+        let ready = batch.ready(false, before_last_dash);
+        assert!(batch.take(ready, |_| unreachable!()).is_none());
+        let ready = batch.ready(true, before_last_dash);
+        let (position, incidents) = batch.take(ready, |text| seen.extend_from_slice(text)).unwrap();
         assert_eq!((position, incidents.gaps), (3, 1));
         assert!(seen.ends_with(b"- two\n") && batch.is_empty());
     }
@@ -146,8 +148,18 @@ mod tests {
         for position in 0..=MAX_LINE / 64 {
             batch.line(&[b'x'; 64], position);
         }
-        let (position, _) = batch.take(false, |_| 0, |_| {}).unwrap();
+        let (position, _) = batch.take(batch.ready(false, |_| 0), |_| {}).unwrap();
         assert_eq!(position, MAX_LINE / 64);
+    }
+
+    #[test]
+    fn text_that_has_one_position_is_taken_as_a_whole() {
+        let mut batch = Batch::new(true);
+        batch.line(b"- one", 1);
+        batch.line(b"- two\n- three", 2);
+        let ready = batch.ready(false, before_last_dash);
+        let (position, _) = batch.take(ready, |text| assert_eq!(text, b"- one\n")).unwrap();
+        assert_eq!(position, 1);
     }
 
     #[test]
@@ -158,7 +170,7 @@ mod tests {
             batch.line(b"x", position);
         }
         assert_eq!(batch.marks.len(), 1);
-        let (position, incidents) = batch.take(false, <[u8]>::len, |_| {}).unwrap();
+        let (position, incidents) = batch.take(batch.ready(false, <[u8]>::len), |_| {}).unwrap();
         assert_eq!((position, incidents.long_lines), (99, 100));
     }
 }

@@ -1,7 +1,7 @@
 //! Where lines are counted, and position and counts are saved.
 
-use super::batch::{Batch, Incidents};
 use super::Place;
+use super::batch::{Batch, Incidents};
 use crate::logs::checkpoint::{Keeper, Start};
 use crate::logs::intake::Intake;
 use crate::observation::{Failure, Reason, unix_now};
@@ -92,10 +92,9 @@ impl<P: Place> Sink<P> {
         let mut taken = std::mem::replace(batch, self.batch());
         *batch = self
             .aside(move |shared| {
-                let Shared { intake, .. } = shared;
-                let at = unix_now();
-                let patterns = intake.completeness();
-                if let Some((position, incidents)) = taken.take(all, patterns, |text| intake.take(text, at)) {
+                let intake = &mut shared.intake;
+                let ready = taken.ready(all, |text| intake.complete(text));
+                if let Some((position, incidents)) = taken.take(ready, |text| intake.take(text, unix_now())) {
                     shared.reach(position, incidents);
                 }
                 shared.save(true);
