@@ -135,8 +135,9 @@ impl Container {
                 timeout(FIND_END_WITHIN, self.find_end(inspected)).await.map_err(failed)??
             }
         };
-        sink.begin_at(ledger.position(), incidents).await?;
-        Ok(ledger)
+        let position = ledger.position();
+        sink.begin_at(position.clone(), incidents).await?;
+        Ok(Ledger::resume(position))
     }
 
     /// The end of what is there now: the last line says from when on to count, and then what is there is counted.
@@ -213,5 +214,25 @@ fn take(ledger: &mut Ledger, line: &Line<'_>, open: Option<i64>, batch: &mut Bat
             batch.happened(Incidents { gaps: u64::from(gap), ..Incidents::default() });
             batch.line(line.text, ledger.position());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(yaml: &str) -> Vec<String> {
+        let config: Config = serde_yaml::from_str(yaml).unwrap();
+        config.check().into_iter().map(|mistake| format!("{}: {}", mistake.path, mistake.message)).collect()
+    }
+
+    #[test]
+    fn a_name_that_would_be_another_path_is_refused() {
+        assert!(mistakes("{ name: my_bot-1.live }").is_empty());
+        for name in ["../info", "a/b", "a?follow=0", "a b", "-a", ""] {
+            let found = mistakes(&format!("{{ name: '{name}' }}"));
+            assert!(found.len() == 1 && found[0].starts_with("name: "), "{name}: {found:?}");
+        }
+        assert!(mistakes("{ name: bot, socket: docker.sock }")[0].starts_with("socket: docker.sock is not absolute"));
     }
 }

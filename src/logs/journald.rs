@@ -265,3 +265,37 @@ impl Stream for Follower {
         self.child.complaint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(yaml: &str) -> Vec<String> {
+        let config: Config = serde_yaml::from_str(yaml).unwrap();
+        config.check().into_iter().map(|mistake| format!("{}: {}", mistake.path, mistake.message)).collect()
+    }
+
+    #[test]
+    fn what_is_not_chosen_well_is_told_with_a_remedy() {
+        assert!(mistakes("{ unit: bot.service, identifier: bot, user: true, directory: /var/log/journal }").is_empty());
+        let wrong = [
+            ("{}", ": nothing is chosen: add unit"),
+            ("{ identifier: bot, user: true }", "user: there is no unit"),
+            ("{ unit: 'bot@*.service' }", "unit: \"bot@*.service\" is a pattern: write the whole name"),
+            ("{ unit: '' }", "unit: \"\" is not a name"),
+            ("{ identifier: \"a\\0b\" }", "identifier: \"a\\0b\" is not a name"),
+            ("{ unit: bot, directory: journal }", "directory: journal is not absolute"),
+        ];
+        for (yaml, message) in wrong {
+            let found = mistakes(yaml);
+            assert!(found.len() == 1 && found[0].starts_with(message), "{yaml}: {found:?}");
+        }
+        assert!(serde_yaml::from_str::<Config>("{ unti: bot }").unwrap_err().to_string().contains("unti"));
+    }
+
+    #[test]
+    fn what_is_chosen_is_never_taken_for_an_option() {
+        let config: Config = serde_yaml::from_str("{ unit: --vacuum-size=1, identifier: -x, user: true }").unwrap();
+        assert_eq!(config.matches(), ["--user-unit=--vacuum-size=1", "--identifier=-x"]);
+    }
+}

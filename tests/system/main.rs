@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod hostile;
 mod life;
+mod logs;
 mod metrics_doc;
 mod page;
 mod privilege;

@@ -223,3 +223,54 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
+    /// What is made of an answer.
+    async fn failure(answer: &'static str) -> Failure {
+        let folder = tempfile::tempdir().unwrap();
+        let docker = Docker::new(folder.path().join("socket"));
+        let listener = UnixListener::bind(&docker.socket).unwrap();
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        tokio::join!(docker.inspect("bot"), serving).0.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn every_refusal_says_what_to_do() {
+        let answers = [
+            ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Reason::Missing, "docker ps --all"),
+            (
+                "HTTP/1.1 500 Oops\r\nContent-Length: 65\r\n\r\n\
+                 {\"message\":\"configured logging driver does not support reading.\"}\n",
+                Reason::Status,
+                "json-file",
+            ),
+            ("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", Reason::Auth, "403"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", Reason::Json, "not understood"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", Reason::Body, "cannot be read"),
+            ("220 mail ready\r\n", Reason::Protocol, "does not speak like Docker"),
+        ];
+        for (answer, reason, word) in answers {
+            let failure = failure(answer).await;
+            assert_eq!(failure.reason, reason, "{answer}: {failure}");
+            assert!(failure.detail.contains(word), "{}", failure.detail);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_not_there_or_not_ours_says_what_to_do() {
+        let missing = Docker::new("/nowhere/docker.sock".into()).inspect("bot").await.unwrap_err();
+        assert!(missing.reason == Reason::Connect && missing.detail.contains("mount"), "{missing}");
+        let denied = Docker::new("/x".into()).unreachable(&ErrorKind::PermissionDenied.into());
+        assert!(denied.reason == Reason::Auth && denied.detail.contains("group"), "{denied}");
+    }
+}

@@ -228,3 +228,64 @@ fn explain(status: Option<ExitStatus>, said: &str) -> End {
     let said = if said.is_empty() { "it did not say why" } else { said.as_str() };
     End::Failed(Failure::new(reason, format!("journalctl has ended ({status}): {said}{remedy}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_journalctl_is_told_what_to_do() {
+        let failure = Journalctl::find(&["/nowhere", "/proc"]).unwrap_err();
+        assert_eq!(failure.reason, Reason::Missing);
+        assert!(failure.detail.contains("/nowhere or /proc: install"), "{}", failure.detail);
+    }
+
+    #[test]
+    fn why_it_ended_is_found_in_what_it_said() {
+        let said = [
+            ("No journal files were opened due to insufficient permissions.\n", Reason::Auth, "systemd-journal"),
+            ("Failed to open /x: No such file or directory\n", Reason::Missing, "directory:"),
+            ("Failed to seek to cursor: Invalid argument\n", Reason::Exit, LOST_CURSOR),
+            ("", Reason::Exit, "did not say why"),
+        ];
+        for (said, reason, word) in said {
+            let End::Failed(failure) = explain(None, said) else { panic!("{said}") };
+            assert_eq!(failure.reason, reason, "{said}");
+            assert!(failure.detail.contains(word), "{}", failure.detail);
+            assert_eq!(is_lost_cursor(&failure), word == LOST_CURSOR);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endless_complaint_is_bounded_and_its_end_is_kept() {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", "head -c 200000 /dev/zero | tr '\\0' x >&2; echo last words >&2; exit 3"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = Child::start(command).unwrap();
+        let Err(End::Failed(failure)) = child.read(&mut Vec::new()).await else { panic!("it went on") };
+        assert!(failure.detail.contains("exit status: 3") && failure.detail.ends_with("last words"), "{failure}");
+        assert!(failure.detail.len() < 2 * MAX_COMPLAINT, "{}", failure.detail.len());
+    }
+
+    #[tokio::test]
+    async fn what_is_ended_takes_its_own_children_along() {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", "sleep 1000 & echo $!; wait"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = Child::start(command).unwrap();
+        let mut said = Vec::new();
+        child.read(&mut said).await.unwrap();
+        let grandchild = String::from_utf8(said).unwrap();
+        child.end().await;
+        assert!(child.child.id().is_none(), "it was not waited for");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", grandchild.trim()));
+        // It is gone, or dead and not yet collected by whoever inherited it.
+        assert!(status.is_err() || status.unwrap().contains("State:\tZ"));
+    }
+}
