@@ -176,7 +176,7 @@ impl Container {
         if has_ended {
             let mut batch = sink.batch();
             let Lines { demux, ledger, .. } = lines;
-            demux.finish(&mut |line, open| take(ledger, &line, open, &mut batch));
+            demux.finish(&mut |line, open| take(ledger, line, open, &mut batch));
             sink.take(&mut batch, true).await?;
         }
         sink.caught_up();
@@ -198,7 +198,7 @@ impl Stream for Lines {
     async fn read(&mut self, batch: &mut Batch<Position>) -> Result<(), End> {
         let bytes = self.answer.next().await?;
         let ledger = &mut self.ledger;
-        Ok(self.demux.feed(&bytes, &mut |line, open| take(ledger, &line, open, batch))?)
+        Ok(self.demux.feed(&bytes, &mut |line, open| take(ledger, line, open, batch))?)
     }
 
     fn complaint(&self) -> Option<Failure> {

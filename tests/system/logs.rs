@@ -5,7 +5,7 @@ mod docker;
 mod journal;
 mod journald;
 
-use crate::support::{Banken, eventually};
+use crate::support::{Banken, PATIENCE, eventually, value_of};
 use std::path::Path;
 
 /// A configuration of one log, with a rule that finds `boom`.
@@ -31,7 +31,7 @@ impl Counts {
     /// Nothing before the log is caught up with.
     async fn of(banken: &Banken) -> Option<Self> {
         let scrape = banken.metrics().await;
-        let count = |series: &str| crate::support::value_of(&scrape, series);
+        let count = |series: &str| value_of(&scrape, series);
         Some(Self {
             lines: count("banken_log_lines_total{log=\"bot\"}")?,
             booms: count("banken_log_matches_total{log=\"bot\",pattern=\"boom\",severity=\"error\"}")?,
@@ -49,9 +49,8 @@ async fn until_counted(banken: &Banken, wanted: Counts) {
         last = Counts::of(banken).await;
         (last == Some(wanted)).then_some(())
     });
-    if tokio::time::timeout(crate::support::PATIENCE.mul_f64(0.9), looking).await.is_err() {
-        panic!("wanted {wanted:?}, found {last:?}\n{}", banken.process.output());
-    }
+    let seen = tokio::time::timeout(PATIENCE.mul_f64(0.9), looking).await;
+    assert!(seen.is_ok(), "wanted {wanted:?}, found {last:?}\n{}", banken.process.output());
 }
 
 /// Waits until the log cannot be read for this reason, and tells what people are told.

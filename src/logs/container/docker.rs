@@ -102,7 +102,8 @@ impl Docker {
         let follow = u8::from(ask.follow);
         let mut path = format!("/containers/{id}/logs?stdout=1&stderr=1&timestamps=1&follow={follow}");
         if let Some(since) = ask.since {
-            path.push_str(&format!("&since={since}.000000000"));
+            path.push_str("&since=");
+            path.push_str(&since.to_string());
         }
         if ask.last {
             path.push_str("&tail=1");

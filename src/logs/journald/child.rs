@@ -123,7 +123,7 @@ impl Journalctl {
 /// A running `journalctl`.
 #[derive(Debug)]
 pub struct Child {
-    child: tokio::process::Child,
+    process: tokio::process::Child,
     output: ChildStdout,
     errors: Option<ChildStderr>,
     said: Vec<u8>,
@@ -132,11 +132,11 @@ pub struct Child {
 impl Child {
     fn start(mut command: Command) -> Result<Self, Failure> {
         let failed = |error| Failure::io(Reason::Exit, "journalctl cannot be started", &error);
-        let mut child = command.spawn().map_err(failed)?;
-        let (Some(output), errors) = (child.stdout.take(), child.stderr.take()) else {
+        let mut process = command.spawn().map_err(failed)?;
+        let (Some(output), errors) = (process.stdout.take(), process.stderr.take()) else {
             return Err(Failure::new(Reason::Local, "journalctl was started without an output"));
         };
-        Ok(Self { child, output, errors, said: Vec::new() })
+        Ok(Self { process, output, errors, said: Vec::new() })
     }
 
     /// Waits for more of its output. It may be dropped while it waits without losing anything.
@@ -192,7 +192,7 @@ impl Child {
                 _ => self.errors = None,
             }
         }
-        let status = match timeout(END_WITHIN, self.child.wait()).await {
+        let status = match timeout(END_WITHIN, self.process.wait()).await {
             Ok(Ok(status)) => Some(status),
             Ok(Err(_)) | Err(_) => None,
         };
@@ -203,10 +203,10 @@ impl Child {
     /// Ends it and waits until it is gone.
     pub async fn end(&mut self) {
         // Once it was waited for it has no id, and the group's number may be somebody else's.
-        if let Some(group) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+        if let Some(group) = self.process.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             // It may have ended already.
             let _ = kill_process_group(group, Signal::KILL);
-            let _ = timeout(END_WITHIN, self.child.wait()).await;
+            let _ = timeout(END_WITHIN, self.process.wait()).await;
         }
     }
 }
@@ -283,7 +283,7 @@ mod tests {
         child.read(&mut said).await.unwrap();
         let grandchild = String::from_utf8(said).unwrap();
         child.end().await;
-        assert!(child.child.id().is_none(), "it was not waited for");
+        assert!(child.process.id().is_none(), "it was not waited for");
         let status = std::fs::read_to_string(format!("/proc/{}/status", grandchild.trim()));
         // It is gone, or dead and not yet collected by whoever inherited it.
         assert!(status.is_err() || status.unwrap().contains("State:\tZ"));

@@ -26,8 +26,10 @@ pub struct Cutter {
     done: usize,
     /// How far the line that has begun was searched for its end.
     searched: usize,
-    /// In a line that is too long: its cursor, as soon as it is known.
-    long: Option<Option<String>>,
+    /// Whether the line that has begun is too long.
+    is_long: bool,
+    /// The cursor of such a line, as soon as it is known.
+    cursor: Option<String>,
 }
 
 impl Cutter {
@@ -44,25 +46,19 @@ impl Cutter {
         let begin = self.done;
         let end = memchr::memchr(b'\n', &self.buffer[self.searched..]).map(|at| self.searched + at);
         let line = &self.buffer[begin..end.unwrap_or(self.buffer.len())];
-        if let Some(cursor @ None) = &mut self.long {
-            *cursor = find_cursor(line);
+        self.is_long |= line.len() > MAX_JSON;
+        if self.is_long && self.cursor.is_none() {
+            self.cursor = find_cursor(line);
         }
         let Some(end) = end else {
-            if line.len() > MAX_JSON {
-                let cursor = find_cursor(line);
-                self.long.get_or_insert(cursor);
-            }
-            if self.long.is_some() && line.len() > KEPT {
+            if self.is_long && line.len() > KEPT {
                 self.done = self.buffer.len() - KEPT;
             }
             self.searched = self.buffer.len();
             return None;
         };
-        let cut = match self.long.take() {
-            Some(cursor) => Cut::Long(cursor),
-            None if line.len() > MAX_JSON => Cut::Long(find_cursor(line)),
-            None => Cut::Line(line.to_vec()),
-        };
+        let cut = if self.is_long { Cut::Long(self.cursor.take()) } else { Cut::Line(line.to_vec()) };
+        self.is_long = false;
         (self.done, self.searched) = (end + 1, end + 1);
         Some(cut)
     }

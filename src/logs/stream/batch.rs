@@ -78,11 +78,6 @@ impl<P> Batch<P> {
         self.text.len() >= FULL_BYTES || self.marks.len() >= FULL_MARKS
     }
 
-    /// Whether there is nothing to take.
-    pub fn is_empty(&self) -> bool {
-        self.marks.is_empty()
-    }
-
     /// How much can be taken: all of it, or the lines of which `complete` says that nothing can be added to them.
     pub fn ready(&self, all: bool, complete: impl FnOnce(&[u8]) -> usize) -> usize {
         let complete = if all { self.text.len() } else { complete(&self.text) };
@@ -139,7 +134,7 @@ mod tests {
         let ready = batch.ready(true, before_last_dash);
         let (position, incidents) = batch.take(ready, |text| seen.extend_from_slice(text)).unwrap();
         assert_eq!((position, incidents.gaps), (3, 1));
-        assert!(seen.ends_with(b"- two\n") && batch.is_empty());
+        assert!(seen.ends_with(b"- two\n") && batch.marks.is_empty());
     }
 
     #[test]

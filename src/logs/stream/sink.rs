@@ -37,9 +37,10 @@ impl<P: Place> Shared<P> {
 
     fn save(&mut self, only_if_due: bool) {
         let Self { intake, keeper, start: Start::At(position), .. } = self else { return };
-        match only_if_due {
-            true => keeper.save_if_due(|| position.clone(), intake),
-            false => keeper.save(|| position.clone(), intake),
+        if only_if_due {
+            keeper.save_if_due(|| position.clone(), intake);
+        } else {
+            keeper.save(|| position.clone(), intake);
         }
     }
 }
