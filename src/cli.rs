@@ -8,6 +8,7 @@ mod logging;
 mod once;
 mod probe;
 mod run;
+mod scan;
 
 use crate::config::ConfigError;
 use clap::{Parser, Subcommand};
@@ -43,6 +44,8 @@ enum Command {
     Once(once::Options),
     /// Run one probe once and show every phase and reading.
     Probe(probe::Options),
+    /// Count what the patterns of logs find in files.
+    Scan(scan::Options),
     /// List the kinds of probe, or describe one.
     Kinds(kinds::Options),
     /// Run a command and report it as a run of a job, or report one step of a run.
@@ -85,6 +88,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Check(options)) => check::check(config, options),
         Some(Command::Once(options)) => block_on(once::once(config, options)),
         Some(Command::Probe(options)) => block_on(probe::probe(config, options)),
+        Some(Command::Scan(options)) => scan::scan(config, &options),
         Some(Command::Kinds(options)) => kinds::kinds(&options),
         Some(Command::Job(options)) => block_on(job::job(config, options)),
         Some(Command::Schema) => schema(),
