@@ -54,7 +54,7 @@ impl Job {
             memory.heard = saved.heard;
             if saved.schedule == plan.schedule_in_words() {
                 (memory.counted_from, memory.forgiven) = (saved.counted_from, saved.forgiven);
-                let absence = Absence { from: saved.saved_at, until: now };
+                let absence = Absence { from: saved.at, until: now };
                 if saved.record.late != Some(true) {
                     forgive(&mut memory, &plan, absence);
                 }
@@ -189,7 +189,7 @@ impl Job {
             schedule: self.plan.schedule_in_words(),
             counted_from: memory.counted_from,
             forgiven: memory.forgiven,
-            saved_at: now,
+            at: now,
             heard: memory.heard.clone(),
             record: self.cell.read(SavedRecord::of),
         };

@@ -24,7 +24,7 @@ pub struct Saved {
     /// Whether that is so because Banken was away, and no run ended well since.
     pub forgiven: bool,
     /// When it was saved, in seconds since the Unix epoch.
-    pub saved_at: f64,
+    pub at: f64,
     /// The lines that were taken, by their ids.
     pub heard: BTreeMap<String, Taken>,
     /// What the board shows of it.

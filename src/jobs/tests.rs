@@ -296,5 +296,5 @@ async fn the_watch_ends_when_it_is_told_to_and_saves() {
     watching.await.unwrap();
     drop(jobs);
     let Loaded::Latest(saved) = store().load::<saved::Saved>("jobs/cycle") else { panic!("not saved") };
-    assert!(unix_now() - saved.saved_at < 60.0 && saved.record.late == Some(true));
+    assert!(unix_now() - saved.at < 60.0 && saved.record.late == Some(true));
 }
