@@ -284,8 +284,13 @@ mod tests {
         let grandchild = String::from_utf8(said).unwrap();
         child.end().await;
         assert!(child.process.id().is_none(), "it was not waited for");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", grandchild.trim()));
         // It is gone, or dead and not yet collected by whoever inherited it.
-        assert!(status.is_err() || status.unwrap().contains("State:\tZ"));
+        let status = format!("/proc/{}/status", grandchild.trim());
+        let is_alive = || std::fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tZ"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while is_alive() {
+            assert!(Instant::now() < deadline, "it outlives its parent");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
