@@ -7,6 +7,7 @@ mod logging;
 mod once;
 mod probe;
 mod run;
+mod scan;
 
 use crate::config::ConfigError;
 use clap::{Parser, Subcommand};
@@ -42,6 +43,8 @@ enum Command {
     Once(once::Options),
     /// Run one probe once and show every phase and reading.
     Probe(probe::Options),
+    /// Count what the patterns of logs find in files.
+    Scan(scan::Options),
     /// List the kinds of probe, or describe one.
     Kinds(kinds::Options),
     /// Print the JSON Schema of the configuration, for editors.
@@ -82,6 +85,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Check(options)) => check::check(config, options),
         Some(Command::Once(options)) => block_on(once::once(config, options)),
         Some(Command::Probe(options)) => block_on(probe::probe(config, options)),
+        Some(Command::Scan(options)) => scan::scan(config, &options),
         Some(Command::Kinds(options)) => kinds::kinds(&options),
         Some(Command::Schema) => schema(),
         Some(Command::Demo(options)) => block_on(demo::demo(*options)),

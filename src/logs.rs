@@ -11,8 +11,8 @@ mod journald;
 mod patterns;
 mod tail;
 
-pub use intake::{Heard, Listener};
-pub use patterns::{Hook, Patterns, Rule, Source as PatternSource};
+pub use intake::{Heard, Listener, excerpt};
+pub use patterns::{Hook, PatternFile, Patterns, Rule, Scanned, Source as PatternSource};
 
 use crate::board::{LOG_SIZE, LogCell, LogDescriptor};
 use crate::health::Limit;
@@ -173,6 +173,16 @@ impl Plan {
             patterns: self.patterns.descriptors(),
             limits: self.limits.clone(),
         }
+    }
+
+    /// What is looked for in it.
+    pub fn patterns(&self) -> &Arc<Patterns> {
+        &self.patterns
+    }
+
+    /// What the first line of a record looks like, where records have several.
+    pub fn record_start(&self) -> Option<&Pattern> {
+        self.spec.multiline.as_ref().map(|lines| &lines.start)
     }
 
     /// Reads until `stop` says so, then saves where it stands. Without a store nothing survives a restart.

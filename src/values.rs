@@ -1,7 +1,7 @@
 //! Values of the configuration that are right once they exist: a pattern is compiled, a secret is read, an address has
 //! a port. Every owner's `Config` is made of them, so that a mistake is found where it stands in the file.
 
-mod file;
+pub(crate) mod file;
 mod pem;
 mod quantity;
 mod secret;
@@ -97,7 +97,7 @@ impl PartialEq for Pattern {
 }
 
 /// The largest compiled program of one pattern: what a pattern may cost in memory, not in time, which is always linear.
-const PATTERN_SIZE_LIMIT: usize = 2 << 20;
+pub const PATTERN_SIZE_LIMIT: usize = 2 << 20;
 
 fn parse_pattern(text: &str) -> Result<Pattern, String> {
     regex::bytes::RegexBuilder::new(text)

@@ -184,7 +184,7 @@ impl<'t> Hits<'t> {
 }
 
 /// The beginning of a line for people: one line, no control characters.
-fn excerpt(line: &[u8]) -> String {
+pub fn excerpt(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(EXCERPT_BYTES)]);
     let shown = |c: char| if c.is_control() { ' ' } else { c };
     text.trim().chars().map(shown).collect()

@@ -4,7 +4,7 @@ use serde::de::{Error as _, MapAccess};
 use std::path::{Path, PathBuf};
 
 /// Reads the block `{ file: PATH }`.
-pub(super) fn file_block<'de, A: MapAccess<'de>>(mut map: A) -> Result<PathBuf, A::Error> {
+pub fn file_block<'de, A: MapAccess<'de>>(mut map: A) -> Result<PathBuf, A::Error> {
     let mut path = None;
     while let Some(key) = map.next_key::<String>()? {
         if key != "file" {
@@ -22,7 +22,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// When the file cannot be read or is larger than 1 MiB: which file, why, and what to do.
-pub(super) fn read_small_file(path: &Path) -> Result<Vec<u8>, String> {
+pub fn read_small_file(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
     let shown = path.display();
     let file = std::fs::File::open(path)
