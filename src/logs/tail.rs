@@ -150,6 +150,13 @@ fn own_output() -> Vec<(u64, u64)> {
     [file(std::io::stdout().as_fd()), file(std::io::stderr().as_fd())].into_iter().flatten().collect()
 }
 
+/// Looks once from where reading would go on, for at most `limit`; nothing is saved. Blocks.
+pub fn look(files: Files, from: From, intake: Intake, keeper: Keeper<Position>, limit: Duration) {
+    let until = Instant::now() + limit;
+    let mut tail = Tail::new(files, from, intake, keeper, Instant::now());
+    while tail.pass(&Wake::All, Instant::now(), unix_now()).more && Instant::now() < until {}
+}
+
 /// Reads until `stop` says so, then saves.
 pub async fn follow(
     files: Files,
@@ -163,7 +170,7 @@ pub async fn follow(
     let Ok(mut tail) = begun.await else { return };
     let mut wake = Wake::All;
     loop {
-        let began = tokio::time::Instant::now();
+        let turned_at = tokio::time::Instant::now();
         let ending = *stop.borrow();
         let turn = tokio::task::spawn_blocking(move || {
             let outcome = if ending { Outcome::default() } else { tail.pass(&wake, Instant::now(), unix_now()) };
@@ -188,7 +195,7 @@ pub async fn follow(
         }
         let tick = if bell.works() { TICK } else { TICK_WITHOUT_EVENTS };
         let due = tail.keeper.due_in().into_iter().chain(outcome.due_in).fold(tick, Duration::min);
-        let sleep = tokio::time::sleep_until(began + due.max(GATHER));
+        let sleep = tokio::time::sleep_until(turned_at + due.max(GATHER));
         tokio::select! {
             changed = stop.changed() => {
                 if changed.is_err() {
@@ -198,7 +205,7 @@ pub async fn follow(
             }
             () = sleep => wake = if due < tick { Wake::Due } else { Wake::All },
             () = bell.rung() => {
-                tokio::time::sleep_until(began + GATHER).await;
+                tokio::time::sleep_until(turned_at + GATHER).await;
                 wake = bell.take();
             }
         }

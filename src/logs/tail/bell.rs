@@ -15,6 +15,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// What matters in a folder.
@@ -63,7 +64,9 @@ impl Bell {
             everything: false,
         };
         let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC);
-        match events.map_err(std::io::Error::from).and_then(AsyncFd::register) {
+        #[allow(deprecated, reason = "its successor is unsafe for types that change their descriptor; OwnedFd does not")]
+        let register = |events| AsyncFd::with_interest(events, Interest::READABLE);
+        match events.map_err(std::io::Error::from).and_then(register) {
             Ok(events) => bell.events = Some(events),
             Err(error) => bell.tell(&error),
         }
