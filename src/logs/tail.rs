@@ -81,6 +81,8 @@ struct Tail {
     caught_up: bool,
     /// A file is not where it was: look at the folders.
     unsettled: bool,
+    /// Files of which a copy says that they were truncated, by device and inode.
+    truncated: Vec<(u64, u64)>,
     buffer: Vec<u8>,
 }
 
@@ -105,6 +107,7 @@ impl Tail {
             other_volume: 0,
             caught_up: false,
             unsettled: true,
+            truncated: Vec::new(),
             buffer: Vec::new(),
         };
         match start {

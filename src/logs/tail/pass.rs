@@ -51,10 +51,15 @@ impl Tail {
         if self.unsettled || listing_due || matches!(wake, Wake::All | Wake::Some { names: true, .. }) {
             self.discover(now, false);
         }
+        if !self.truncated.is_empty() {
+            let truncated = std::mem::take(&mut self.truncated);
+            self.recover(&truncated, now);
+        }
         self.check_copies();
         let (mut more, truncated, mut took) = self.read(wake, now, at);
         if !truncated.is_empty() {
             self.recover(&truncated, now);
+            self.truncated.clear();
             let (again, _, took_again) = self.read(&Wake::All, now, at);
             (more, took) = (more || again, took || took_again);
         }

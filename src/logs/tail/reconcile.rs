@@ -1,6 +1,7 @@
 //! What was listed, compared with what is known: which file is which, which is new, which was renamed, which is a copy.
 
 use super::Tail;
+use super::content::Print;
 use super::listing::Found;
 use super::tracked::{Role, Tracked};
 use crate::logs::From;
@@ -39,9 +40,10 @@ impl Tail {
             rotations += u64::from(meet(file, found, rotated));
         }
         let fresh = self.within_bounds(fresh);
-        for (found, rotated) in fresh {
-            let new = self.begin(&found, rotated, now);
-            self.files.push(new);
+        // All are made out before one is added: what was not known before is nobody's original.
+        let begun: Vec<_> = fresh.iter().map(|(found, rotated)| self.begin(found, *rotated, now)).collect();
+        if !begun.is_empty() {
+            self.files.extend(begun);
             self.keeper.touch();
         }
         self.first = false;
@@ -184,23 +186,26 @@ impl Tail {
         let in_place = |file: &&mut Tracked| {
             file.mark.path == *base && file.mark.role == Role::Live && file.missing_since.is_none() && !file.mark.gone
         };
+        // Those that are known from before: two that are new at once are not each other's copies.
         let Some(original) = self.files.iter_mut().find(in_place) else { return };
-        // As much as is there by now; if it was truncated already, what is remembered of it stays.
-        let untouched = original.is_what_it_was().unwrap_or(false);
-        let print = original.mark.print;
-        if print.len == 0 {
+        // What is older than the file in place was there before that: it was renamed.
+        if original.mark.born.zip(found.id.born).is_some_and(|(original, copy)| copy < original) {
             return;
         }
-        let Ok(head) = new.first_bytes() else { return };
-        let is_copy = if head.len() >= usize::from(print.len) {
-            print.fits(&head)
-        } else {
-            // It may still be written.
-            untouched && original.first_bytes().is_ok_and(|first| first.starts_with(&head))
-        };
-        if is_copy {
+        let remembered = original.mark.print;
+        // The copy first: what is in it then was in its original before, which only grows while it is not truncated.
+        let Ok((head, size, end)) = new.extract() else { return };
+        let contained = original.contains(&head, size, end).unwrap_or(false);
+        let first = original.first_bytes().unwrap_or_default();
+        let (offset, tail) = (original.mark.offset, original.mark.tail);
+        let is_former = !contained && remembered.len > 0 && remembered.fits(&head);
+        if is_former && new.leads_up_to(offset, tail).unwrap_or(false) {
+            // It holds what was read of its original, and that does not hold it any more.
+            self.truncated.push((original.mark.dev, original.mark.ino));
+        }
+        if contained || is_former {
             *new = Tracked::new(found, Role::Copy, now);
-            new.mark.print = print;
+            new.mark.print = if contained { Print::of(&first) } else { remembered };
             new.original = Some(base.clone());
         }
         new.close();

@@ -250,6 +250,8 @@ impl Tracked {
             self.mark.done = false;
         }
         self.mark.size = found.len();
+        // What grew a moment ago is not at its last line yet.
+        let last = last && self.grown_at != reader.now;
         let quiet = reader.now.saturating_duration_since(self.grown_at) >= QUIET;
         let settles = self.holds_rest() && ((quiet && !self.settled && reader.intake.holds_back()) || last);
         if !self.behind && !settles {
@@ -297,12 +299,7 @@ impl Tracked {
 
     /// Compares the beginning with what is remembered of it, and remembers as much as there is.
     pub fn is_what_it_was(&mut self) -> io::Result<bool> {
-        if self.file.is_none() {
-            self.look()?;
-            self.open()?;
-        }
-        let Some(file) = &self.file else { return Ok(false) };
-        let head = head(file)?;
+        let head = self.first_bytes()?;
         let fits = self.mark.print.fits(&head);
         if fits && self.mark.role != Role::Copy {
             self.mark.print = Print::of(&head);
@@ -319,11 +316,31 @@ impl Tracked {
 
     /// Its first bytes.
     pub fn first_bytes(&mut self) -> io::Result<Vec<u8>> {
+        self.opened().and_then(head)
+    }
+
+    /// Its first bytes, its size, and what its last bytes are.
+    pub fn extract(&mut self) -> io::Result<(Vec<u8>, u64, Checksum)> {
+        let file = self.opened()?;
+        let (head, size) = (head(file)?, file.metadata()?.len());
+        let mut end = [0; TAIL];
+        let end = &mut end[..back(size)];
+        let len = fill(file, end, size - end.len() as u64)?;
+        Ok((head, size, Checksum::of(&end[..len])))
+    }
+
+    /// Whether it holds all of what was extracted from another file.
+    pub fn contains(&mut self, other: &[u8], size: u64, end: Checksum) -> io::Result<bool> {
+        let file = self.opened()?;
+        Ok(head(file)?.starts_with(other) && file.metadata()?.len() >= size && leads_up_to(file, size, end)?)
+    }
+
+    fn opened(&mut self) -> io::Result<&File> {
         if self.file.is_none() {
             self.look()?;
             self.open()?;
         }
-        self.file.as_ref().map_or(Ok(Vec::new()), head)
+        self.file.as_ref().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
     /// A file that begins at its end begins after the last line that is complete there.
