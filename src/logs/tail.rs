@@ -137,9 +137,10 @@ impl Tail {
             beyond: *ignored > 0,
             files: files.iter().map(|file| file.mark.clone()).collect(),
         };
-        match at_once {
-            true => keeper.save(position, intake),
-            false => keeper.save_if_due(position, intake),
+        if at_once {
+            keeper.save(position, intake);
+        } else {
+            keeper.save_if_due(position, intake);
         }
     }
 }

@@ -64,7 +64,10 @@ impl Bell {
             everything: false,
         };
         let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC);
-        #[allow(deprecated, reason = "its successor is unsafe for types that change their descriptor; OwnedFd does not")]
+        #[allow(
+            deprecated,
+            reason = "its successor is unsafe for types that change their descriptor; OwnedFd does not"
+        )]
         let register = |events| AsyncFd::with_interest(events, Interest::READABLE);
         match events.map_err(std::io::Error::from).and_then(register) {
             Ok(events) => bell.events = Some(events),
@@ -88,7 +91,8 @@ impl Bell {
         let mut wanted: HashMap<PathBuf, WatchFlags> = HashMap::new();
         for (folder, is_there) in lister.folders() {
             // Of a folder that is missing, the first one above it that is there.
-            let attended = if is_there { Some(folder) } else { folder.ancestors().skip(1).find(|above| above.is_dir()) };
+            let attended =
+                if is_there { Some(folder) } else { folder.ancestors().skip(1).find(|above| above.is_dir()) };
             wanted.extend(attended.map(|folder| (folder.to_owned(), FOLDER)));
         }
         let links = files.iter().filter(|file| file.is_link && file.is_followed());

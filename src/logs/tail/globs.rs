@@ -21,7 +21,7 @@ pub struct Written {
 pub struct Files {
     written: Written,
     /// The most that are followed at once.
-    pub max_files: usize,
+    pub most: usize,
     trails: Vec<Trail>,
     excluded: Vec<Excluded>,
 }
@@ -29,7 +29,7 @@ pub struct Files {
 /// The patterns follow from what is written.
 impl PartialEq for Files {
     fn eq(&self, other: &Self) -> bool {
-        (&self.written, self.max_files) == (&other.written, other.max_files)
+        (&self.written, self.most) == (&other.written, other.most)
     }
 }
 
@@ -98,7 +98,7 @@ impl Files {
             }
         }
         let written = Written { paths: paths.to_vec(), exclude: exclude.to_vec() };
-        (invalid.len() == before).then_some(Self { written, max_files, trails, excluded })
+        (invalid.len() == before).then_some(Self { written, most: max_files, trails, excluded })
     }
 
     /// What was written, to be found again after a restart.
@@ -124,9 +124,8 @@ impl Files {
     /// Whether a file of this path is left alone.
     pub fn is_excluded(&self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default();
-        self.excluded.iter().any(|excluded| match excluded.name_only {
-            true => excluded.glob.is_match(name),
-            false => excluded.glob.is_match(path),
+        self.excluded.iter().any(|excluded| {
+            if excluded.name_only { excluded.glob.is_match(name) } else { excluded.glob.is_match(path) }
         })
     }
 
@@ -260,7 +259,8 @@ mod tests {
         for path in ["/var/log/web/app-1.log", "/srv/x.log", "/srv/a/b/x.log", "/a/b.log"] {
             assert!(files.wants(Path::new(path)), "{path}");
         }
-        for path in ["/var/log/app-1.log", "/var/log/a/b/app-1.log", "/srv/old/x.log", "/a/b.log.1", "/a/c/b.log", "/"] {
+        for path in ["/var/log/app-1.log", "/var/log/a/b/app-1.log", "/srv/old/x.log", "/a/b.log.1", "/a/c/b.log", "/"]
+        {
             assert!(!files.wants(Path::new(path)), "{path}");
         }
         assert_eq!(files.trails()[0].base, Path::new("/var/log"));

@@ -135,7 +135,7 @@ impl Lister {
         let mut walk = Walk { now, force, seen: HashSet::new(), been: HashSet::new(), changed: false };
         for index in 0..self.files.trails().len() {
             let base = self.files.trails()[index].base.clone();
-            self.visit(base, index, 0, &mut walk);
+            self.visit(&base, index, 0, &mut walk);
         }
         let before = self.folders.len();
         self.folders.retain(|path, _| walk.seen.contains(path));
@@ -174,26 +174,26 @@ impl Lister {
         self.folders.iter().find_map(|(path, folder)| Some((path.as_path(), folder.problem.filter(unlisted)?)))
     }
 
-    fn visit(&mut self, folder: PathBuf, trail: usize, depth: usize, walk: &mut Walk) {
-        if walk.seen.len() >= MAX_FOLDERS || !walk.been.insert((folder.clone(), trail, depth)) {
+    fn visit(&mut self, folder: &Path, trail: usize, depth: usize, walk: &mut Walk) {
+        if walk.seen.len() >= MAX_FOLDERS || !walk.been.insert((folder.to_owned(), trail, depth)) {
             return;
         }
         let Some(part) = self.files.trails()[trail].folders.get(depth).cloned() else {
-            self.ensure(&folder, walk);
+            self.ensure(folder, walk);
             return;
         };
         match part {
-            Part::Literal(name) => self.visit(folder.join(OsStr::from_bytes(&name)), trail, depth + 1, walk),
+            Part::Literal(name) => self.visit(&folder.join(OsStr::from_bytes(&name)), trail, depth + 1, walk),
             Part::Wild(_) => {
-                for below in self.below(&folder, walk, |below| part.fits(&below.name)) {
-                    self.visit(below, trail, depth + 1, walk);
+                for below in self.below(folder, walk, |below| part.fits(&below.name)) {
+                    self.visit(&below, trail, depth + 1, walk);
                 }
             }
             Part::Deep => {
-                self.visit(folder.clone(), trail, depth + 1, walk);
+                self.visit(folder, trail, depth + 1, walk);
                 // Links are not followed here: they may lead back.
-                for below in self.below(&folder, walk, |below| !below.is_link) {
-                    self.visit(below, trail, depth, walk);
+                for below in self.below(folder, walk, |below| !below.is_link) {
+                    self.visit(&below, trail, depth, walk);
                 }
             }
         }

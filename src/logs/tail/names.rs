@@ -63,7 +63,8 @@ mod tests {
         for name in rotated {
             assert!(bases(name.as_bytes()).any(|base| base == b"app.log"), "{name}");
         }
-        for name in ["app.log", "app.log.pos", "app.log.lock", "app.log.gz", "app.logs", "web-app.log", "app.log.", "a"] {
+        for name in ["app.log", "app.log.pos", "app.log.lock", "app.log.gz", "app.logs", "web-app.log", "app.log.", "a"]
+        {
             assert!(bases(name.as_bytes()).all(|base| base != b"app.log"), "{name}");
         }
         assert_eq!(bases(b"").count(), 0);

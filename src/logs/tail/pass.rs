@@ -72,7 +72,7 @@ impl Tail {
         self.publish(more, at);
         let files = self.files.iter().filter(|file| file.is_followed());
         let settles = files.clone().filter_map(|file| self.intake.holds_back().then(|| file.settles_at()).flatten());
-        let parting = files.filter_map(|file| parts_at(file));
+        let parting = files.filter_map(parts_at);
         let due = settles.chain(parting).chain(self.lister.due_at()).min();
         let unsettled = self.unsettled.then(|| now + UNSETTLED);
         let due = due.into_iter().chain(unsettled).min();
@@ -104,7 +104,7 @@ impl Tail {
                     file.trouble = None;
                     more |= step == Step::More;
                     if step == Step::Truncated {
-                        truncated.push((file.mark.dev, file.mark.ino));
+                        truncated.push(file.key());
                     }
                     // What was written longest ago comes first: a live file waits until those before are at their end.
                     if step == Step::More && file.mark.role != Role::Live {
@@ -122,7 +122,12 @@ impl Tail {
     fn let_go(&mut self, now: Instant) {
         let mut gaps = 0;
         let mut rotations = 0;
-        let taken: HashSet<PathBuf> = self.files.iter().filter(|f| f.missing_since.is_none() && !f.mark.gone).map(|f| f.mark.path.clone()).collect();
+        let taken: HashSet<PathBuf> = self
+            .files
+            .iter()
+            .filter(|f| f.missing_since.is_none() && !f.mark.gone)
+            .map(|f| f.mark.path.clone())
+            .collect();
         for file in &mut self.files {
             let parted = parts_at(file).is_some_and(|part| now >= part) && !file.is_behind();
             let missing = file.missing_since.is_some_and(|since| now.saturating_duration_since(since) >= GRACE);
@@ -163,7 +168,8 @@ impl Tail {
 
     fn publish(&mut self, more: bool, at: f64) {
         let there = |file: &&Tracked| !file.mark.gone && file.missing_since.is_none();
-        let followed: Vec<_> = self.files.iter().filter(|file| file.is_followed() && file.missing_since.is_none()).collect();
+        let followed: Vec<_> =
+            self.files.iter().filter(|file| file.is_followed() && file.missing_since.is_none()).collect();
         let size = followed.iter().map(|file| file.mark.size).max().unwrap_or(0);
         let volume = self.files.iter().filter(there).map(|file| file.mark.size).sum::<u64>() + self.other_volume;
         let lag = self.files.iter().map(Tracked::lag).sum();

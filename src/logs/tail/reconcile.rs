@@ -26,9 +26,7 @@ impl Tail {
         let matched = self.recognise(&mut listed, now);
         let names: HashSet<&Path> = matched.iter().map(|(_, found)| found.path.as_path()).collect();
         let names: HashSet<_> = names.into_iter().chain(listed.values().map(|found| found.path.as_path())).collect();
-        let rotated = |found: &Found| {
-            found.base.as_deref().is_some_and(|base| !found.wanted || names.contains(base))
-        };
+        let rotated = |found: &Found| found.base.as_deref().is_some_and(|base| !found.wanted || names.contains(base));
         let roles: Vec<bool> = matched.iter().map(|(_, found)| rotated(found)).collect();
         let fresh: Vec<(Found, bool)> = listed.values().map(|found| (found.clone(), rotated(found))).collect();
         let mut rotations = 0;
@@ -60,8 +58,7 @@ impl Tail {
 
     /// Every file once: under the name that is known, else under one that is wanted and no link.
     fn listed(&mut self) -> Listed {
-        let known: HashMap<Key, &Path> =
-            self.files.iter().map(|file| ((file.mark.dev, file.mark.ino), file.mark.path.as_path())).collect();
+        let known: HashMap<Key, &Path> = self.files.iter().map(|file| (file.key(), file.mark.path.as_path())).collect();
         let mut listed = Listed::new();
         for found in self.lister.found() {
             let key = (found.id.dev, found.id.ino);
@@ -107,16 +104,20 @@ impl Tail {
 
     /// Leaves out what is beyond the bound: the files that were written longest ago.
     fn within_bounds(&mut self, fresh: Vec<(Found, bool)>) -> Vec<(Found, bool)> {
-        let max = self.lister.files().max_files;
+        let max = self.lister.files().most;
         let (mut wanted, siblings): (Vec<_>, Vec<_>) = fresh.into_iter().partition(|(found, _)| found.wanted);
         let followed = |file: &Tracked| file.is_followed() && file.missing_since.is_none();
-        let mut times: Vec<(i128, bool)> = self.files.iter().filter(|file| followed(file)).map(|f| (f.modified, true)).collect();
+        let mut known: Vec<(i128, Key)> =
+            self.files.iter().filter(|file| followed(file)).map(|file| (file.modified, file.key())).collect();
+        let mut times: Vec<(i128, bool)> = known.iter().map(|(modified, _)| (*modified, true)).collect();
         times.extend(wanted.iter().map(|(found, _)| (found.modified, false)));
         let beyond = times.len().saturating_sub(max);
         if beyond != self.ignored {
             if beyond > self.ignored {
                 tracing::warn!(
-                    log = self.name(), beyond, max,
+                    log = self.name(),
+                    beyond,
+                    max,
                     "more files than max_files: those that were written longest ago are not followed"
                 );
             }
@@ -124,22 +125,22 @@ impl Tail {
         }
         if beyond > 0 {
             times.sort_unstable_by(|a, b| b.cmp(a));
-            let (oldest, known) = times[max - 1];
-            let stays = |modified: i128, is_known: bool| (modified, is_known) >= (oldest, known);
-            let mut room = max;
+            let kept = times.iter().take(max).filter(|(_, is_known)| *is_known).count();
+            known.sort_unstable_by(|a, b| b.cmp(a));
+            let dropped: HashSet<Key> = known.iter().skip(kept).map(|(_, key)| *key).collect();
+            let room = max.saturating_sub(kept);
             let aside = &mut self.aside;
             self.files.retain(|file| {
-                if !followed(file) || (stays(file.modified, true) && room > 0) {
-                    room -= usize::from(followed(file));
-                    return true;
+                let is_dropped = followed(file) && dropped.contains(&file.key());
+                if is_dropped {
+                    aside.insert(file.key(), file.mark.begin.unwrap_or(file.mark.offset));
                 }
-                aside.insert((file.mark.dev, file.mark.ino), file.mark.begin.unwrap_or(file.mark.offset));
-                false
+                !is_dropped
             });
             let begins = |found: &Found, from: From, first: bool| {
                 if first && from == From::End { found.size } else { 0 }
             };
-            wanted.sort_unstable_by(|(a, _), (b, _)| b.modified.cmp(&a.modified));
+            wanted.sort_unstable_by_key(|(found, _)| std::cmp::Reverse(found.modified));
             let (from, first) = (self.from, self.first);
             for (found, _) in wanted.split_off(room.min(wanted.len())) {
                 aside.entry((found.id.dev, found.id.ino)).or_insert_with(|| begins(&found, from, first));
@@ -201,7 +202,7 @@ impl Tail {
         let is_former = !contained && remembered.len > 0 && remembered.fits(&head);
         if is_former && new.leads_up_to(offset, tail).unwrap_or(false) {
             // It holds what was read of its original, and that does not hold it any more.
-            self.truncated.push((original.mark.dev, original.mark.ino));
+            self.truncated.push(original.key());
         }
         if contained || is_former {
             *new = Tracked::new(found, Role::Copy, now);
@@ -215,17 +216,19 @@ impl Tail {
     fn tidy(&mut self) {
         // Oldest first and rotated before live, so that lines come in the order in which they were written.
         self.files.sort_by_key(|file| (file.mark.role == Role::Live, file.modified));
-        let max = self.lister.files().max_files;
-        let bounds: [(usize, fn(&Tracked) -> bool); 2] =
-            [(max, |file| file.mark.gone), (max.saturating_mul(10), |file| file.mark.done && !file.mark.gone)];
-        for (bound, among) in bounds {
-            let mut surplus = self.files.iter().filter(|file| among(file)).count().saturating_sub(bound);
-            self.files.retain(|file| {
-                let drop = surplus > 0 && among(file);
-                surplus -= usize::from(drop);
-                !drop
-            });
-        }
+        let max = self.lister.files().most;
+        self.forget_beyond(max, |file| file.mark.gone);
+        self.forget_beyond(max.saturating_mul(10), |file| file.mark.done && !file.mark.gone);
+    }
+
+    /// Forgets the oldest of these files.
+    fn forget_beyond(&mut self, bound: usize, among: impl Fn(&Tracked) -> bool) {
+        let mut surplus = self.files.iter().filter(|file| among(file)).count().saturating_sub(bound);
+        self.files.retain(|file| {
+            let drop = surplus > 0 && among(file);
+            surplus -= usize::from(drop);
+            !drop
+        });
     }
 }
 

@@ -9,9 +9,9 @@ mod running;
 use super::pass::{Outcome, Wake};
 use super::{Files, Tail};
 use crate::board::{LogCell, LogRecord};
+use crate::logs::Spec;
 use crate::logs::checkpoint::Keeper;
 use crate::logs::intake::Intake;
-use crate::logs::Spec;
 use crate::state::Store;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -157,7 +157,7 @@ impl Scene {
 
 /// Lines with different texts.
 fn lines(numbers: std::ops::Range<usize>) -> String {
-    numbers.map(|number| format!("{number} HIT at this line\n")).collect()
+    numbers.fold(String::new(), |text, number| format!("{text}{number} HIT at this line\n"))
 }
 
 #[test]

@@ -167,6 +167,11 @@ impl Tracked {
         Identity { dev: self.mark.dev, ino: self.mark.ino, born: self.mark.born }
     }
 
+    /// Device and inode.
+    pub fn key(&self) -> (u64, u64) {
+        (self.mark.dev, self.mark.ino)
+    }
+
     /// Whether it is there and of interest.
     pub fn is_followed(&self) -> bool {
         !self.mark.gone && !self.mark.done && self.mark.role != Role::Copy
@@ -184,7 +189,11 @@ impl Tracked {
 
     /// Bytes that were not looked at.
     pub fn lag(&self) -> u64 {
-        if self.is_followed() { self.mark.size.saturating_sub(self.examined.max(self.mark.begin.unwrap_or(0))) } else { 0 }
+        if self.is_followed() {
+            self.mark.size.saturating_sub(self.examined.max(self.mark.begin.unwrap_or(0)))
+        } else {
+            0
+        }
     }
 
     /// Whether there may be something to read although nothing happened to the file.

@@ -12,7 +12,7 @@ impl Tail {
     pub(super) fn recover(&mut self, truncated: &[(u64, u64)], now: Instant) {
         self.discover(now, true);
         for &key in truncated {
-            let is_it = |file: &Tracked| (file.mark.dev, file.mark.ino) == key;
+            let is_it = |file: &Tracked| file.key() == key;
             let Some(index) = self.files.iter().position(is_it) else { continue };
             if self.files[index].mark.role == Role::Live {
                 let path = self.files[index].mark.path.clone();
@@ -35,7 +35,9 @@ impl Tail {
             }
             // A copy that cannot be read is as good as none: the truncation is counted.
             match copy.is_what_it_was() {
-                Ok(true) => copies.push((copy.leads_up_to(mark.offset, mark.tail).unwrap_or(false), copy.mark.size, other)),
+                Ok(true) => {
+                    copies.push((copy.leads_up_to(mark.offset, mark.tail).unwrap_or(false), copy.mark.size, other));
+                }
                 // It is no copy, and will not become one any more.
                 Ok(false) => copy.become_own(),
                 Err(_) => {}

@@ -54,7 +54,7 @@ impl Model {
             self.written += 1;
         }
         for _ in 0..count {
-            text.push_str(&format!("HIT {} and some more to fill it\n", self.written));
+            text = format!("{text}HIT {} and some more to fill it\n", self.written);
             self.written += 1;
         }
         self.scene.append("app.log", text);
@@ -139,7 +139,9 @@ proptest! {
         events in prop::collection::vec(event(false), 1..40), siblings in any::<bool>(),
     ) {
         let mut model = Model::new(if siblings { "app.log*" } else { "app.log" });
-        events.into_iter().for_each(|event| model.step(event));
+        for event in events {
+            model.step(event);
+        }
         model.finish();
     }
 
@@ -149,7 +151,9 @@ proptest! {
         events in prop::collection::vec(event(true), 1..40), siblings in any::<bool>(),
     ) {
         let mut model = Model::new(if siblings { "app.log*" } else { "app.log" });
-        events.into_iter().for_each(|event| model.step(event));
+        for event in events {
+            model.step(event);
+        }
         model.finish();
     }
 }
