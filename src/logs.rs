@@ -9,6 +9,7 @@ mod container;
 mod intake;
 mod journald;
 mod patterns;
+mod stream;
 mod tail;
 
 pub use intake::{Heard, Listener, excerpt};
@@ -134,9 +135,11 @@ impl Spec {
             return None;
         }
         if let Some(config) = &self.journald {
+            invalid.extend(config.check().into_iter().map(|mistake| mistake.within("journald")));
             return Some(Source::Journald(config.clone()));
         }
         if let Some(config) = &self.container {
+            invalid.extend(config.check().into_iter().map(|mistake| mistake.within("container")));
             return Some(Source::Container(config.clone()));
         }
         tail::Files::build(&self.paths, &self.exclude, self.max_files, invalid).map(Source::Files)

@@ -72,6 +72,11 @@ impl Intake {
         &self.cell
     }
 
+    /// Whether lines belong together, so that less than all complete lines may be ready to be taken.
+    pub fn has_records(&self) -> bool {
+        self.multiline.is_some()
+    }
+
     /// How many bytes of `text` are complete: up to the last line's end or, with records of several lines, up to the
     /// beginning of the last record, which may still grow.
     pub fn complete(&self, text: &[u8]) -> usize {
