@@ -108,6 +108,17 @@ impl Intake {
         self.publish(&hits, at);
     }
 
+    /// Counts bytes at the end of a line of which [`Intake::take`] was given the beginning, beyond the cap: they are
+    /// looked at no further.
+    pub fn skip(&mut self, bytes: usize) {
+        self.cell.update(|record| record.counts.bytes += bytes as u64);
+    }
+
+    /// Whether the last complete line may still belong to a record that grows.
+    pub fn holds_back(&self) -> bool {
+        self.multiline.is_some()
+    }
+
     /// What must survive a restart.
     pub fn save(&self) -> SavedIntake {
         let log = self.cell.read(|record| record.save(self.cell.descriptor()));
