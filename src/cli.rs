@@ -40,7 +40,7 @@ enum Command {
     Run(run::Options),
     /// Say every mistake in a configuration, or that there is none.
     Check(check::Options),
-    /// Run each probe once and print the report; exit 0 if all is healthy, 1 if not.
+    /// Run each probe once, look at logs and jobs, and print the report; exit 0 if all is healthy, 1 if not.
     Once(once::Options),
     /// Run one probe once and show every phase and reading.
     Probe(probe::Options),
