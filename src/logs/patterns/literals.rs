@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_rarest_text_that_must_be_there_is_taken() {
         assert_eq!(texts("error"), Some(vec!["error".into()]));
-        assert_eq!(texts(r"^\d+ .*JSONDecodeError: "), Some(vec!["JSONDecodeEr".into()]));
+        assert_eq!(texts(r"^\d+ .*JSONDecodeError: "), Some(vec!["SONDecodeErr".into()]));
         assert_eq!(texts(r"\w+ (Killed|Aborted)( |$)"), Some(vec!["Aborted".into(), "Killed".into()]));
         assert_eq!(texts("(?:ENOSPC)+x?"), Some(vec!["ENOSPC".into()]));
     }
