@@ -31,8 +31,7 @@ impl Ended {
 fn scan(folder: &Path, arguments: &[&str], input: &[u8]) -> Ended {
     let mut command = Banken::command();
     command.arg("scan").args(arguments).current_dir(folder);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // It may have ended without reading.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
