@@ -10,6 +10,7 @@ mod demo;
 mod hostile;
 mod jobs;
 mod life;
+mod logs;
 mod metrics_doc;
 mod page;
 mod privilege;

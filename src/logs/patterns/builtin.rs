@@ -29,7 +29,7 @@ const TABLE: [Builtin; 13] = [
             // Access lines of nginx, uvicorn, gunicorn; status lines as curl and httpx log them. A status line anywhere
             // else may be a User-Agent.
             r#"HTTP/(1\.[01]|[23](\.0)?)" 4[0-9][0-9]([^0-9]|$)"#,
-            r#"(^|< |HTTP Request: [A-Z]+ [^ ]+ ")HTTP/(1\.[01]|[23](\.0)?) 4[0-9][0-9]([^0-9]|$)"#,
+            r#"(^|< |HTTP Request: [A-Z]+ [^ ]+ ")HTTP/(1\.[01]|[23]) 4[0-9][0-9]([^0-9]|$)"#,
             // Werkzeug colours the request.
             r#"\[0m" 4[0-9][0-9] "#,
             r#""status": ?"?4[0-9][0-9][^0-9]"#,
@@ -44,7 +44,7 @@ const TABLE: [Builtin; 13] = [
         gravity: Gravity::Error,
         branches: &[
             r#"HTTP/(1\.[01]|[23](\.0)?)" 5[0-9][0-9]([^0-9]|$)"#,
-            r#"(^|< |HTTP Request: [A-Z]+ [^ ]+ ")HTTP/(1\.[01]|[23](\.0)?) 5[0-9][0-9]([^0-9]|$)"#,
+            r#"(^|< |HTTP Request: [A-Z]+ [^ ]+ ")HTTP/(1\.[01]|[23]) 5[0-9][0-9]([^0-9]|$)"#,
             r#"\[0m" 5[0-9][0-9] "#,
             r#""status": ?"?5[0-9][0-9][^0-9]"#,
             "5[0-9][0-9] Server Error: ",

@@ -7,11 +7,14 @@ use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 use regex_syntax::hir::{Hir, HirKind};
 use std::collections::BTreeSet;
 
+/// Lines as services write them all day: what stands in them is no sign of anything.
+const ORDINARY: &[u8] = include_bytes!("ordinary.txt");
+
 /// Shorter ones are found everywhere.
 const SHORTEST: usize = 3;
 
 /// What is beyond this adds nothing to how rare a literal is.
-const LONGEST: usize = 8;
+const LONGEST: usize = 12;
 
 /// The first bytes are what a vectorized search compares.
 const FINGERPRINT: usize = 4;
@@ -88,16 +91,24 @@ impl Set {
         if kept.is_empty() || kept.len() > MOST {
             return None;
         }
-        let cost = kept.iter().map(|literal| (-rarity(literal)).exp2() + 1e-6).sum();
+        let cost = kept.iter().map(|literal| cost(literal)).sum();
         Some(Self { literals: kept, cost })
     }
 }
 
-/// Any part of a required literal is required too: the one whose first bytes are rarest is found by chance least often.
+/// Any part of a required literal is required too: the one that is found by chance least often.
 fn rarest_part(literal: &[u8]) -> &[u8] {
     let starts = 0..=literal.len() - SHORTEST;
     let parts = starts.map(|start| &literal[start..literal.len().min(start + LONGEST)]);
-    parts.max_by(|a, b| rarity(a).total_cmp(&rarity(b))).unwrap_or(literal)
+    parts.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(literal)
+}
+
+/// How often a literal is expected in a byte of a log: by what stands in ordinary lines, and by its letters. Beginning
+/// like something ordinary costs a little too, and so does each literal more.
+fn cost(literal: &[u8]) -> f64 {
+    let often = |text: &[u8]| memchr::memmem::find_iter(ORDINARY, text).count() as f64 / ORDINARY.len() as f64;
+    let fingerprint = &literal[..literal.len().min(FINGERPRINT)];
+    often(literal) + often(fingerprint) / 8.0 + (-rarity(fingerprint)).exp2() / 8.0 + (-rarity(literal)).exp2() + 1e-6
 }
 
 /// How rare a text is in logs, in bits; what comes after the fingerprint matters less.
@@ -134,7 +145,7 @@ mod tests {
     #[test]
     fn the_rarest_text_that_must_be_there_is_taken() {
         assert_eq!(texts("error"), Some(vec!["error".into()]));
-        assert_eq!(texts(r"^\d+ .*JSONDecodeError: "), Some(vec!["JSONDeco".into()]));
+        assert_eq!(texts(r"^\d+ .*JSONDecodeError: "), Some(vec!["JSONDecodeEr".into()]));
         assert_eq!(texts(r"\w+ (Killed|Aborted)( |$)"), Some(vec!["Aborted".into(), "Killed".into()]));
         assert_eq!(texts("(?:ENOSPC)+x?"), Some(vec!["ENOSPC".into()]));
     }

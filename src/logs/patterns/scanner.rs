@@ -94,15 +94,18 @@ impl Scanner {
     /// Tells each pattern that a line or record matches, once.
     pub fn scan<'t>(&self, text: &'t [u8], start: Option<&Pattern>, found: &mut dyn FnMut(usize, &'t [u8])) -> Seen {
         let mut candidates = vec![false; self.expressions.len()];
-        let mut literal = Search::new(|from| self.literals.as_ref()?.find(text, from));
+        let parts = 0..self.literals.as_ref().map_or(0, Literals::searches);
+        let by_literal = |part| Search::new(move |from| self.literals.as_ref()?.find(part, text, from));
+        let mut by_literal: Vec<_> = parts.map(by_literal).collect();
         let mut rest = Search::new(|from| self.rest.as_ref()?.find(text, from, start.is_some()));
         let mut at = 0;
         while at < text.len() {
-            let (by_literal, by_rest) = (literal.next(at), rest.next(at));
-            let Some(place) = by_literal.into_iter().chain(by_rest).min() else { break };
+            let literal = by_literal.iter_mut().filter_map(|search| search.next(at)).min();
+            let by_rest = rest.next(at);
+            let Some(place) = literal.into_iter().chain(by_rest).min() else { break };
             let unit = units::around(text, at, place, start);
             at = unit.next;
-            if by_literal.is_some_and(|place| place < at)
+            if literal.is_some_and(|place| place < at)
                 && let Some(literals) = &self.literals
             {
                 literals.mark(unit.text, &mut candidates);
@@ -154,8 +157,8 @@ impl<F: Fn(usize) -> Option<usize>> Search<F> {
 /// The literals of all patterns.
 #[derive(Debug)]
 struct Literals {
-    /// Vectorized, for few literals on processors that can.
-    packed: Option<packed::Searcher>,
+    /// Vectorized, for a part of the literals each, on processors that can; none if there are too many literals.
+    packed: Vec<packed::Searcher>,
     any: AhoCorasick,
     /// All literals in a line, also those that overlap.
     all: AhoCorasick,
@@ -170,16 +173,21 @@ impl Literals {
             automaton.map_err(|error| format!("the patterns are too large together: {error}; use fewer"))
         };
         Ok(Self {
-            packed: packed::Config::new().builder().extend(&literals).build(),
+            packed: pack(&literals),
             any: build(MatchKind::LeftmostFirst)?,
             all: build(MatchKind::Standard)?,
             patterns,
         })
     }
 
-    /// Where the first literal begins.
-    fn find(&self, text: &[u8], from: usize) -> Option<usize> {
-        match &self.packed {
+    /// One search for each part of the literals; each is told where its first hit is.
+    fn searches(&self) -> usize {
+        self.packed.len().max(1)
+    }
+
+    /// Where the first literal of a part begins.
+    fn find(&self, part: usize, text: &[u8], from: usize) -> Option<usize> {
+        match self.packed.get(part) {
             Some(packed) => packed.find_in(text, (from..text.len()).into()).map(|hit| hit.start()),
             None => self.any.find(aho_corasick::Input::new(text).range(from..)).map(|hit| hit.start()),
         }
@@ -192,6 +200,23 @@ impl Literals {
             }
         }
     }
+}
+
+/// Beyond this a vectorized search has more false hits than it saves time.
+const LITERALS_AT_ONCE: usize = 32;
+
+/// Each part is a pass over the text: beyond this one automaton is faster.
+const MOST_PASSES: usize = 6;
+
+/// Vectorized searches for parts of the literals; none if there are too many, or the processor cannot.
+fn pack(literals: &[Vec<u8>]) -> Vec<packed::Searcher> {
+    let passes = literals.len().div_ceil(LITERALS_AT_ONCE);
+    if passes == 0 || passes > MOST_PASSES {
+        return Vec::new();
+    }
+    let searcher = |part: &[Vec<u8>]| packed::Config::new().builder().extend(part).build();
+    let searchers: Option<Vec<_>> = literals.chunks(literals.len().div_ceil(passes)).map(searcher).collect();
+    searchers.unwrap_or_default()
 }
 
 /// Patterns that have no literals to look for.

@@ -47,9 +47,10 @@ fn a_users_file_is_read_as_it_is_and_takes_the_place_of_built_in_patterns() {
 
 #[test]
 fn a_mistake_in_a_file_is_told_with_its_place_its_pattern_and_a_remedy() {
-    let pattern = |pattern: &str| format!("{{\"error_patterns\": [\n {{\"id\": \"a\", \"pattern\": \"x\"}},\n {pattern}]}}");
+    let pattern =
+        |pattern: &str| format!("{{\"error_patterns\": [\n {{\"id\": \"a\", \"pattern\": \"x\"}},\n {pattern}]}}");
     for (text, expected) in [
-        (pattern(r#"{"id": "db", "pattern": "(?<!x)y"}"#), "3:33: error_patterns[1].pattern (\"db\"): ".to_owned()),
+        (pattern(r#"{"id": "db", "pattern": "(?<!x)y"}"#), "3:35: error_patterns[1].pattern (\"db\"): ".to_owned()),
         (pattern(r#"{"id": "db", "pattern": "(?<!x)y"}"#), "look-around is not possible in linear time: match".into()),
         (pattern(r#"{"id": "db", "pattern": "(a)\\1"}"#), "write the repeated text out".into()),
         (pattern(r#"{"id": "db", "pattern": "(?P<a>x)(?P=a)"}"#), "write the repeated text out".into()),
@@ -94,11 +95,8 @@ fn a_rule_says_what_becomes_of_its_groups() {
     assert_eq!((descriptor.name.as_str(), descriptor.gravity), ("Pattern detected", Gravity::Info));
     let usages: Vec<_> = descriptor.captures.iter().map(|capture| (capture.name.as_str(), &capture.usage)).collect();
     let values = CaptureUsage::Counts(vec!["double_top".into(), "flag".into()]);
-    let expected = [
-        ("price", &CaptureUsage::Latest),
-        ("shape", &values),
-        ("took", &CaptureUsage::Histogram(vec![0.5, 1.0])),
-    ];
+    let expected =
+        [("price", &CaptureUsage::Latest), ("shape", &values), ("took", &CaptureUsage::Histogram(vec![0.5, 1.0]))];
     assert_eq!(usages, expected);
     let captured = patterns.captures(0, b"Pattern detected: flag at 1.5 in 0.2 s");
     let expected = [("price", "1.5"), ("shape", "flag"), ("took", "0.2")];
@@ -143,8 +141,9 @@ fn each_mistake_of_a_rule_has_its_path_and_a_remedy() {
 fn two_patterns_with_one_id_are_a_mistake_that_names_both_places() {
     let (_folder, path) = file(r#"{"error_patterns": [{"id": "a", "pattern": "x"}]}"#);
     let rule = |id: &str| json!({ "id": id, "pattern": "y" });
-    let (_, mistakes) =
-        build(&json!({ "patterns": ["builtin", { "file": path }], "rules": [rule("a"), rule("disk_full"), rule("b"), rule("b")] }));
+    let (_, mistakes) = build(
+        &json!({ "patterns": ["builtin", { "file": path }], "rules": [rule("a"), rule("disk_full"), rule("b"), rule("b")] }),
+    );
     assert_eq!(mistakes.len(), 2, "{mistakes:?}");
     assert_eq!(mistakes[0].0, "rules[0].id");
     assert!(mistakes[0].1.contains(&format!("error_patterns[0] of {} and rules[0]", path.display())), "{mistakes:?}");
@@ -173,7 +172,9 @@ fn hooks_are_found_too_and_come_after_what_the_board_knows() {
 
 #[test]
 fn patterns_are_the_same_if_their_texts_and_severities_are() {
-    let rule = |text: &str, severity: &str| build(&json!({ "rules": [{ "id": "a", "pattern": text, "severity": severity }] })).0;
+    let rule = |text: &str, severity: &str| {
+        build(&json!({ "rules": [{ "id": "a", "pattern": text, "severity": severity }] })).0
+    };
     assert_eq!(rule("x", "info"), rule("x", "info"));
     assert_ne!(rule("x", "info"), rule("y", "info"));
     assert_ne!(rule("x", "info"), rule("x", "error"));
