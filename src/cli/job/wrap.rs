@@ -21,6 +21,9 @@ use tokio::task::JoinHandle;
 /// How long the report of the start is waited for.
 const START_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long whoever finds out where Banken is may take, the report of the start included, once the command has ended.
+const FINDING_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What shells say of a command that is not found, and of one that cannot be executed.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
@@ -97,7 +100,7 @@ fn begin(place: Place, details: Option<Details>) -> JoinHandle<anyhow::Result<Re
 
 /// Reports the end, after the start.
 async fn end(beginning: JoinHandle<anyhow::Result<Reporter>>, step: Step, details: Details) -> anyhow::Result<()> {
-    let reporter = tokio::time::timeout(START_PATIENCE, beginning).await;
+    let reporter = tokio::time::timeout(FINDING_PATIENCE, beginning).await;
     let reporter = reporter.map_err(|_| anyhow::anyhow!("the configuration cannot be read in time"))???;
     reporter.insist(step, &details).await
 }
