@@ -31,7 +31,11 @@ async fn the_page_shows_every_probe_in_its_group_and_the_browser_has_no_complain
     }
     let count = report["checks"].as_object().unwrap().len();
     let text = browser.text().await;
-    assert!(text.contains(&format!("All is well: {count} probes healthy")), "{text}");
+    assert!(text.contains(&format!("All is well: {count} probes, 1 log, 2 jobs healthy")), "{text}");
+    for (id, badge) in [("log-app", "✓ healthy"), ("job-continuous-processing", "? unknown")] {
+        let shown = format!("document.querySelector('#{id} .badge').innerText");
+        assert_eq!(browser.evaluate(&shown).await, badge, "{id}");
+    }
     assert_eq!(browser.evaluate("document.title").await, "healthy – Banken");
     // The script has run: the time of the page goes on.
     let before = browser.evaluate("document.querySelector('time').innerText").await;
@@ -57,7 +61,7 @@ async fn the_page_shows_a_failure_and_the_recovery_by_itself_and_keeps_open_what
     assert_eq!(browser.evaluate("document.querySelectorAll('details[open]').length").await, 1);
     assert_eq!(browser.evaluate("document.title").await, "unhealthy – Banken");
     let text = browser.text().await;
-    assert!(text.contains("1 of 11 probes needs attention"), "{text}");
+    assert!(text.contains("1 of 14 needs attention"), "{text}");
     stage.demo.reset().await;
     browser.until("document.title === 'healthy – Banken'").await;
     assert_eq!(browser.evaluate(&badge("ticker")).await, "✓ healthy");

@@ -2,7 +2,7 @@
 
 mod servers;
 
-use crate::stage::{Scrape, Stage, every_kind_and_threshold, replaced};
+use crate::stage::{Scrape, Stage, every_kind_and_threshold, replaced, with_probes};
 use crate::support::{Banken, Process, eventually, free_port};
 use servers::{Nginx, Prometheus, Series};
 use std::collections::BTreeMap;
@@ -23,7 +23,8 @@ impl City {
         let nginx = Nginx::start(port).await;
         let stage = Stage::set_with(|config| {
             let config = every_kind_and_threshold(config);
-            replaced(&config, "listen: 127.0.0.1:0", &format!("listen: 127.0.0.1:{port}")) + &probes_of(&nginx)
+            let config = replaced(&config, "listen: 127.0.0.1:0", &format!("listen: 127.0.0.1:{port}"));
+            with_probes(&config, &probes_of(&nginx))
         })
         .await;
         let job = |name: &str, address: &str, more: &str| {
@@ -205,7 +206,8 @@ async fn counters_go_on_across_a_reload() {
     prometheus.until("count_over_time(up{job=\"banken\"}[5m])", enough).await;
     let config = std::fs::read_to_string(banken.config_file()).unwrap();
     let changed = replaced(&config, "interval: 300ms, retry", "interval: 200ms, retry");
-    let changed = changed + "  - { name: newcomer, tcp: { address: '" + &stage.demo.http.to_string() + "' } }\n";
+    let newcomer = format!("  - {{ name: newcomer, tcp: {{ address: '{}' }} }}\n", stage.demo.http);
+    let changed = with_probes(&changed, &newcomer);
     banken.write_config(&changed);
     hang_up(&banken.process);
     prometheus.until("count_over_time(banken_probe_runs_total{job=\"banken\",probe=\"newcomer\"}[5m])", enough).await;

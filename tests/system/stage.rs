@@ -114,6 +114,11 @@ pub fn replaced(text: &str, old: &str, new: &str) -> String {
     text.replace(old, new)
 }
 
+/// Adds probes to a configuration; their entries are whole lines.
+pub fn with_probes(config: &str, entries: &str) -> String {
+    replaced(config, "\nlogs:\n", &format!("\n{entries}logs:\n"))
+}
+
 /// The samples of one scrape.
 pub struct Scrape(BTreeMap<String, f64>);
 
@@ -172,6 +177,12 @@ pub fn every_kind_and_threshold(config: String) -> String {
              swap: { info: 100% }, disk: { critical: 100% }, duration: { critical: 1m } } }",
         ),
         ("cpu: { warning: 90% }", "cpu: { info: 50, warning: 60, critical: 70 }"),
+        (
+            "    thresholds: { size:",
+            "      - { id: quick, pattern: 'computed in (?P<ms>[0-9]+)ms', captures: { ms: { histogram: [40, 60] } } }
+      - { id: kelly, pattern: 'Kelly (?P<ratio>[0-9.]+)', captures: { ratio: { gauge: true } } }
+    thresholds: { size:",
+        ),
     ];
     every.iter().fold(config, |config, (old, new)| replaced(&config, old, new))
 }
