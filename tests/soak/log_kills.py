@@ -94,6 +94,13 @@ def main():
             f"    rules: [{{ id: hit, pattern: ERROR, severity: error }}]\n"
         )
     start = lambda: subprocess.Popen([BINARY, "--config", config, "--log-level", "error"], stdout=subprocess.DEVNULL)
+    # What was rotated away before Banken was ever there is not its to count: the first position comes first.
+    open(os.path.join(logs, "app.log"), "w").close()
+    process = start()
+    while not os.path.exists(f"{folder}/state/logs/app.json"):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     writer = Writer(logs, random.Random(options.seed + 1))
     writer.start()
     highest, went_back, seen_after = {}, 0, 0
