@@ -4,6 +4,7 @@ mod limits;
 mod senses;
 mod watchman;
 
+use crate::board::report::extent;
 use crate::board::{Board, Descriptor, ProbeCell};
 use crate::config::{Config, ConfigError, Source};
 use crate::metrics::Exposition;
@@ -272,14 +273,6 @@ impl App {
             self.running.insert(plan.name.clone(), Running { plan, cell, task });
         }
     }
-}
-
-/// So many of each, in words; logs and jobs only where there are any.
-pub fn extent(probes: usize, logs: usize, jobs: usize) -> String {
-    let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
-    let mut words = vec![count(probes, "probe")];
-    words.extend([(logs, "log"), (jobs, "job")].into_iter().filter(|(n, _)| *n > 0).map(|(n, one)| count(n, one)));
-    words.join(", ")
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -12,7 +12,9 @@ mod record;
 pub mod report;
 
 pub use histogram::Histogram;
-pub use job_cell::{EndedRun, JOB_DURATION, JobCell, JobDescriptor, JobRecord, JobResult, RUNS_KEPT, RunningRun};
+pub use job_cell::{
+    EndedRun, JOB_BOUNDS, JOB_DURATION, JobCell, JobDescriptor, JobRecord, JobResult, RUNS_KEPT, RunningRun,
+};
 pub use log_cell::{
     CaptureDescriptor, CaptureRecord, CaptureUsage, LOG_SIZE, LogCell, LogCounts, LogDescriptor, LogRecord, OTHER,
     PatternDescriptor, PatternRecord, SavedLog,

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod job;
 mod kinds;
 mod logging;
 mod once;
@@ -39,7 +40,7 @@ enum Command {
     Run(run::Options),
     /// Say every mistake in a configuration, or that there is none.
     Check(check::Options),
-    /// Run each probe once and print the report; exit 0 if all is healthy, 1 if not.
+    /// Run each probe once, look at logs and jobs, and print the report; exit 0 if all is healthy, 1 if not.
     Once(once::Options),
     /// Run one probe once and show every phase and reading.
     Probe(probe::Options),
@@ -47,6 +48,8 @@ enum Command {
     Scan(scan::Options),
     /// List the kinds of probe, or describe one.
     Kinds(kinds::Options),
+    /// Run a command and report it as a run of a job, or report one step of a run.
+    Job(job::Options),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Run a simulated trading service that can be told to misbehave.
@@ -87,6 +90,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Probe(options)) => block_on(probe::probe(config, options)),
         Some(Command::Scan(options)) => scan::scan(config, &options),
         Some(Command::Kinds(options)) => kinds::kinds(&options),
+        Some(Command::Job(options)) => block_on(job::job(config, options)),
         Some(Command::Schema) => schema(),
         Some(Command::Demo(options)) => block_on(demo::demo(*options)),
     }

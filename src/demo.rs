@@ -143,6 +143,18 @@ impl Demo {
         self.parts.control_addr
     }
 
+    /// Lets cycles report their runs to this address, unless the options name one already.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made.
+    pub fn report_jobs_to(&mut self, url: reqwest::Url) -> Result<()> {
+        if self.parts.pinger.is_none() {
+            self.parts.options.jobs_url = Some(url);
+            self.parts.pinger = Pinger::build(&self.parts.options)?;
+        }
+        Ok(())
+    }
+
     /// The folder with `app.log`, `ca.pem` and `demo.pid`.
     pub fn dir(&self) -> &Path {
         &self.parts.options.dir

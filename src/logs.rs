@@ -9,6 +9,7 @@ mod container;
 mod intake;
 mod journald;
 mod patterns;
+mod stream;
 mod tail;
 
 pub use intake::{Heard, Listener, excerpt};
@@ -24,6 +25,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// The keys of which exactly one says where the lines come from.
@@ -133,9 +135,11 @@ impl Spec {
             return None;
         }
         if let Some(config) = &self.journald {
+            invalid.extend(config.check().into_iter().map(|mistake| mistake.within("journald")));
             return Some(Source::Journald(config.clone()));
         }
         if let Some(config) = &self.container {
+            invalid.extend(config.check().into_iter().map(|mistake| mistake.within("container")));
             return Some(Source::Container(config.clone()));
         }
         tail::Files::build(&self.paths, &self.exclude, self.max_files, invalid).map(Source::Files)
@@ -185,6 +189,23 @@ impl Plan {
         self.spec.multiline.as_ref().map(|lines| &lines.start)
     }
 
+    /// What a restart would begin with, in `cell`: the saved counts and, of files, what was written since, as far as
+    /// `limit` allows. Nothing is saved and nobody hears of hooks. Blocks.
+    pub fn look(self, cell: Arc<LogCell>, store: Option<&Store>, limit: Duration) {
+        let mut intake = Intake::new(Arc::clone(&self.patterns), self.spec.multiline.clone(), cell, None);
+        let (store, name) = (store.cloned(), self.state_name());
+        match self.source {
+            Source::Files(files) => tail::look(files, self.spec.from, intake, Keeper::new(store, name), limit),
+            Source::Journald(_) => drop(Keeper::<journald::Position>::new(store, name).load(&mut intake)),
+            Source::Container(_) => drop(Keeper::<container::Position>::new(store, name).load(&mut intake)),
+        }
+    }
+
+    /// Under which name position and counts are saved.
+    fn state_name(&self) -> String {
+        format!("logs/{}", self.spec.name)
+    }
+
     /// Reads until `stop` says so, then saves where it stands. Without a store nothing survives a restart.
     pub async fn follow(
         self,
@@ -194,7 +215,7 @@ impl Plan {
         stop: watch::Receiver<bool>,
     ) {
         let intake = Intake::new(Arc::clone(&self.patterns), self.spec.multiline.clone(), cell, listener);
-        let name = format!("logs/{}", self.spec.name);
+        let name = self.state_name();
         match self.source {
             Source::Files(files) => tail::follow(files, self.spec.from, intake, Keeper::new(store, name), stop).await,
             Source::Journald(config) => {

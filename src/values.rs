@@ -90,6 +90,13 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether it has a group of this name.
+    pub fn has_group(&self, name: &str) -> bool {
+        self.0.capture_names().flatten().any(|group| group == name)
+    }
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()

@@ -1,6 +1,7 @@
 //! The router: what is answered where. One file per page or API; the bounds of the server are in `server.rs`.
 
 mod control;
+mod jobs;
 mod metrics;
 mod page;
 mod server;
@@ -12,6 +13,7 @@ use crate::board::Board;
 use crate::jobs::Jobs;
 use crate::metrics::Exposition;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -71,6 +73,9 @@ pub fn router(state: State) -> Router {
         .route("/readyz", get(control::ready))
         .route("/api/v1/status", get(status::report))
         .route("/api/v1/probes/{name}", get(status::probe))
+        .route("/api/v1/logs/{name}", get(status::log))
+        .route("/api/v1/jobs/{name}", get(jobs::detail))
+        .route("/api/v1/jobs/{name}/{step}", post(jobs::report).layer(DefaultBodyLimit::max(jobs::MAX_REPORT)))
         .route("/-/reload", post(control::reload))
         .fallback(not_found)
         .with_state(state)

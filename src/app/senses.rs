@@ -141,7 +141,7 @@ impl Senses {
         let (stop, stopped) = watch::channel(false);
         let jobs = Arc::clone(&self.jobs);
         let listener: Listener =
-            Arc::new(move |heard| jobs.hear(&heard.hook, heard.sequence, heard.at, &heard.captures));
+            Arc::new(move |heard| jobs.hear(&heard.hook, heard.epoch, heard.sequence, heard.at, &heard.captures));
         let reading = plan.clone().follow(Arc::clone(&cell), self.store.clone(), Some(listener), stopped);
         let task = tokio::spawn(reading);
         self.readers.insert(plan.name().to_owned(), Reader { plan, cell, stop, task });

@@ -6,7 +6,7 @@ mod words;
 
 pub use jobs::{JobCheck, RunLine};
 pub use logs::{Found, LogCheck};
-pub use words::{Ago, Fact, clock_time, rfc3339};
+pub use words::{Ago, Fact, clock_time, extent, rfc3339};
 
 use super::{Board, ProbeCell, Record};
 use crate::health::Status;

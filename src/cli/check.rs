@@ -2,8 +2,10 @@
 
 use super::{OK, complain, print};
 use crate::app;
-use crate::board::{Board, ProbeCell};
+use crate::board::report::extent;
+use crate::board::{Board, LogCell, ProbeCell};
 use crate::config::{Config, ConfigError, Source};
+use crate::jobs::Jobs;
 use crate::metrics::Exposition;
 use crate::observation::{Observation, Readings};
 use clap::Args;
@@ -25,7 +27,7 @@ pub fn check(config: Option<PathBuf>, options: Options) -> anyhow::Result<u8> {
     for warning in ConfigError::lines(&config.origin, &config.warnings) {
         complain(&format!("{warning} (warning)"));
     }
-    let extent = app::extent(config.probes.len(), config.logs.len(), config.jobs.len());
+    let extent = extent(config.probes.len(), config.logs.len(), config.jobs.len());
     print(&format!("{}: ok: {extent}, about {} series\n", config.origin, expected_series(&config)?))?;
     Ok(OK)
 }
@@ -42,6 +44,13 @@ fn expected_series(config: &Config) -> anyhow::Result<usize> {
         Arc::new(cell)
     });
     board.replace_probes(cells.collect());
+    let logs = config.logs.iter().map(|plan| {
+        let cell = LogCell::new(plan.descriptor());
+        cell.update(|record| record.caught_up_at = Some(0.0));
+        Arc::new(cell)
+    });
+    board.replace_logs(logs.collect());
+    Jobs::new(Arc::clone(&board), None).replace(config.jobs.clone());
     let text = Exposition::new(board).open_metrics()?;
     let common = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count();
     let own: usize = config.probes.iter().map(|(plan, _)| plan.kind.families.len()).sum();

@@ -28,6 +28,9 @@ pub struct Options {
     print_config: bool,
 }
 
+/// The job of its configuration to which cycles report.
+const JOB: &str = "continuous-processing";
+
 const CONFIG: &str = include_str!("demo.yml");
 
 pub async fn demo(options: Options) -> anyhow::Result<u8> {
@@ -54,17 +57,19 @@ pub async fn demo(options: Options) -> anyhow::Result<u8> {
     }
 }
 
-async fn both(demo: Demo, text: String, end: impl Future<Output = ()>) -> anyhow::Result<u8> {
+async fn both(mut demo: Demo, text: String, end: impl Future<Output = ()>) -> anyhow::Result<u8> {
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         // A sender that is gone means the end too.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let serving = tokio::spawn(demo.serve(until(stopped.clone())));
     let source = Source::Text { name: "(demo)", text: text.into() };
     let config = source.load()?;
+    // The service is bound already, so that probes wait for its first answer; it begins once its runs can be reported.
     let app = App::start(source, config).await?;
     let address = app.address();
+    demo.report_jobs_to(format!("http://{address}/api/v1/jobs/{JOB}").parse()?)?;
+    let serving = tokio::spawn(demo.serve(until(stopped.clone())));
     print(&format!("  page     http://{address}/\n  metrics  http://{address}/metrics\n"))?;
     let ended = async {
         end.await;
@@ -83,5 +88,7 @@ fn filled(listen: SocketAddr, http: SocketAddr, tls: SocketAddr, folder: &Path) 
         .replace("${DEMO_HTTPS}", &tls.to_string())
         .replace("${DEMO_HTTP}", &http.to_string())
         .replace("${DEMO_CA}", &folder.join("ca.pem").display().to_string())
+        .replace("${DEMO_STATE}", &folder.join("state").display().to_string())
+        .replace("${DEMO_LOG}", &folder.join("app.log").display().to_string())
         .replace("${DEMO_PIDFILE}", &folder.join("demo.pid").display().to_string())
 }

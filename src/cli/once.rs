@@ -3,13 +3,16 @@
 use super::{FAILED, OK, print};
 use crate::app;
 use crate::board::report::{Overall, Report};
-use crate::board::{Board, ProbeCell};
+use crate::board::{Board, LogCell, ProbeCell};
 use crate::config::Source;
 use crate::health::Policy;
+use crate::jobs::Jobs;
+use crate::logs;
 use crate::metrics::{Exposition, Format};
 use crate::observation::{FamilyType, Readings};
 use crate::probe::{Plan, Worker};
 use crate::schedule::run_once;
+use crate::state::Store;
 use clap::{Args, ValueEnum};
 use futures_util::StreamExt as _;
 use std::fmt::Write as _;
@@ -31,7 +34,7 @@ enum ReportFormat {
     /// The report of /api/v1/status.
     #[default]
     Json,
-    /// A line for each probe.
+    /// A line for each probe, log and job.
     Text,
     /// What /metrics would say.
     Metrics,
@@ -39,6 +42,9 @@ enum ReportFormat {
 
 /// Probes at once.
 const CONCURRENCY: usize = 64;
+
+/// How long a log may be read that has grown since a running Banken last saved its position.
+const LOG_LIMIT: Duration = Duration::from_secs(5);
 
 /// Between the two looks at what has a rate.
 const RATE_PERIOD: Duration = Duration::from_millis(500);
@@ -57,9 +63,13 @@ pub async fn once(config: Option<PathBuf>, options: Options) -> anyhow::Result<u
         })
         .unzip();
     board.replace_probes(cells);
+    let state = Store::read_only(&config.state_dir);
+    let reading = look_at_logs(config.logs, &board, state.clone());
+    Jobs::new(Arc::clone(&board), Some(state)).replace(config.jobs);
     futures_util::stream::iter(jobs)
         .for_each_concurrent(CONCURRENCY, |(plan, worker, cell)| look(plan, worker, cell))
         .await;
+    reading.await?;
     let report = Report::of(&board);
     let text = match options.format {
         ReportFormat::Json => format!("{}\n", serde_json::to_string_pretty(&report)?).into_bytes(),
@@ -68,6 +78,23 @@ pub async fn once(config: Option<PathBuf>, options: Options) -> anyhow::Result<u
     };
     print(&text)?;
     Ok(if report.overall_status == Overall::Healthy { OK } else { FAILED })
+}
+
+/// Reads on from where a running Banken has saved that it stands, without saving anything.
+fn look_at_logs(plans: Vec<logs::Plan>, board: &Board, state: Store) -> tokio::task::JoinHandle<()> {
+    let logs: Vec<_> = plans
+        .into_iter()
+        .map(|plan| {
+            let cell = Arc::new(LogCell::new(plan.descriptor()));
+            (plan, cell)
+        })
+        .collect();
+    board.replace_logs(logs.iter().map(|(_, cell)| Arc::clone(cell)).collect());
+    tokio::task::spawn_blocking(move || {
+        for (plan, cell) in logs {
+            plan.look(cell, Some(&state), LOG_LIMIT);
+        }
+    })
 }
 
 /// Runs a probe; one that counts something runs twice, because a rate needs two looks.
@@ -84,11 +111,15 @@ async fn look(plan: Plan, mut worker: Worker, cell: Arc<ProbeCell>) {
 }
 
 fn as_text(report: &Report) -> String {
-    let width = report.checks.keys().map(String::len).max().unwrap_or(0);
+    let probes = report.checks.iter().map(|(name, check)| (name.clone(), check.status, check.message.as_str()));
+    let logs = report.logs.iter().map(|(name, log)| (format!("log {name}"), log.status, log.message.as_str()));
+    let jobs = report.jobs.iter().map(|(name, job)| (format!("job {name}"), job.status, job.message.as_str()));
+    let lines: Vec<_> = probes.chain(logs).chain(jobs).collect();
+    let width = lines.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     let mut text = String::new();
-    for (name, check) in &report.checks {
+    for (name, status, message) in lines {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:<9}  {name:<width$}  {}", check.status, check.message);
+        let _ = writeln!(text, "{status:<9}  {name:<width$}  {message}");
     }
     let _ = writeln!(text, "{}", report.overall_status.as_str());
     text

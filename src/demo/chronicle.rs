@@ -60,7 +60,7 @@ const INCIDENTS: [(&str, &str, &str); 10] = [
         "ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired",
     ),
     ("trading_bot.main", "ERROR", "OSError: [Errno 98] Address already in use: ('0.0.0.0', 8082)"),
-    ("trading_bot.exchange", "ERROR", "HTTP 502 Bad Gateway from https://public.bitbank.cc/doge_jpy/ticker"),
+    ("trading_bot.exchange", "ERROR", "requests.exceptions.HTTPError: 502 Server Error: Bad Gateway for url: https://public.bitbank.cc/doge_jpy/ticker"),
 ];
 
 /// Remembers what has been said.

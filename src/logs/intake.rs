@@ -3,6 +3,7 @@
 use super::Multiline;
 use super::patterns::Patterns;
 use crate::board::{CaptureRecord, CaptureUsage, LogCell, SavedLog};
+use crate::observation::unix_now;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,8 @@ const EXCERPT_BYTES: usize = 240;
 pub struct Heard {
     /// Which hook, by its id.
     pub hook: String,
+    /// Which counting the number belongs to: where a log has lost its place and begins to count anew, there is another.
+    pub epoch: u64,
     /// The how-manieth match of this hook in this log it is, from 1. It goes on across restarts; a line that is read
     /// again after a kill has the number that it had before.
     pub sequence: u64,
@@ -36,6 +39,7 @@ pub type Listener = Arc<dyn Fn(Heard) + Send + Sync>;
 #[serde(default)]
 pub struct SavedIntake {
     log: SavedLog,
+    epoch: u64,
     hooks: BTreeMap<String, u64>,
 }
 
@@ -45,6 +49,7 @@ pub struct Intake {
     /// Shared, because a copy of a pattern begins with empty caches.
     multiline: Option<Arc<Multiline>>,
     cell: Arc<LogCell>,
+    epoch: u64,
     hooks: BTreeMap<String, u64>,
     listener: Option<Listener>,
 }
@@ -64,12 +69,19 @@ impl Intake {
         listener: Option<Listener>,
     ) -> Self {
         let multiline = multiline.map(Arc::new);
-        Self { patterns, multiline, cell, hooks: BTreeMap::new(), listener }
+        // No two countings of a log begin in the same microsecond.
+        let epoch = (unix_now() * 1e6) as u64;
+        Self { patterns, multiline, cell, epoch, hooks: BTreeMap::new(), listener }
     }
 
     /// The cell into which is counted.
     pub fn cell(&self) -> &LogCell {
         &self.cell
+    }
+
+    /// Whether lines belong together, so that less than all complete lines may be ready to be taken.
+    pub fn has_records(&self) -> bool {
+        self.multiline.is_some()
     }
 
     /// How many bytes of `text` are complete: up to the last line's end or, with records of several lines, up to the
@@ -96,15 +108,27 @@ impl Intake {
         self.publish(&hits, at);
     }
 
+    /// Counts bytes at the end of a line of which [`Intake::take`] was given the beginning, beyond the cap: they are
+    /// looked at no further.
+    pub fn skip(&mut self, bytes: usize) {
+        self.cell.update(|record| record.counts.bytes += bytes as u64);
+    }
+
+    /// Whether the last complete line may still belong to a record that grows.
+    pub fn holds_back(&self) -> bool {
+        self.multiline.is_some()
+    }
+
     /// What must survive a restart.
     pub fn save(&self) -> SavedIntake {
         let log = self.cell.read(|record| record.save(self.cell.descriptor()));
-        SavedIntake { log, hooks: self.hooks.clone() }
+        SavedIntake { log, epoch: self.epoch, hooks: self.hooks.clone() }
     }
 
     /// Goes on where saved counts stand.
     pub fn restore(&mut self, saved: &SavedIntake) {
         self.cell.update(|record| record.restore(self.cell.descriptor(), &saved.log));
+        self.epoch = saved.epoch;
         self.hooks.clone_from(&saved.hooks);
     }
 
@@ -113,7 +137,7 @@ impl Intake {
         *sequence += 1;
         if let Some(listener) = &self.listener {
             let captures = self.patterns.captures(index, line);
-            listener(Heard { hook: hook.to_owned(), sequence: *sequence, at, captures });
+            listener(Heard { hook: hook.to_owned(), epoch: self.epoch, sequence: *sequence, at, captures });
         }
     }
 

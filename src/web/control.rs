@@ -24,8 +24,7 @@ pub async fn ready(extract::State(state): extract::State<State>) -> Response {
 
 /// Reloads the configuration and says what was done, or every mistake.
 pub async fn reload(extract::State(state): extract::State<State>, headers: HeaderMap) -> Response {
-    // A web page of somebody else, open in the operator's browser, must not be able to do this.
-    if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
+    if is_from_another_site(&headers) {
         return (StatusCode::FORBIDDEN, "a reload is not taken from another site\n").into_response();
     }
     let (request, answer) = oneshot::channel();
@@ -40,4 +39,9 @@ pub async fn reload(extract::State(state): extract::State<State>, headers: Heade
         }
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "Banken is ending\n").into_response(),
     }
+}
+
+/// Whether a web page of somebody else, open in the operator's browser, sent it: it must not be able to change anything.
+pub fn is_from_another_site(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
 }

@@ -1,7 +1,8 @@
 //! `/api/v1/status` and `/api/v1/probes/{name}`.
 
 use super::State;
-use crate::board::report::{Detail, Report};
+use crate::board::report::{Detail, LogCheck, Report};
+use crate::observation::unix_now;
 use axum::Json;
 use axum::extract::{self, Path};
 use axum::http::StatusCode;
@@ -18,5 +19,13 @@ pub async fn probe(extract::State(state): extract::State<State>, Path(name): Pat
     match state.board.probe(&name) {
         Some(cell) => Json(Detail::of(&cell)).into_response(),
         None => (StatusCode::NOT_FOUND, Json(json!({ "error": "there is no probe of this name" }))).into_response(),
+    }
+}
+
+/// One log: what was found, and how far it was read.
+pub async fn log(extract::State(state): extract::State<State>, Path(name): Path<String>) -> Response {
+    match state.board.logs().iter().find(|cell| cell.descriptor().name == name) {
+        Some(cell) => Json(LogCheck::of(cell, unix_now())).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({ "error": "there is no log of this name" }))).into_response(),
     }
 }

@@ -21,6 +21,14 @@ fn moment(at: f64) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(at as i64).ok()
 }
 
+/// So many of each, in words; logs and jobs only where there are any.
+pub fn extent(probes: usize, logs: usize, jobs: usize) -> String {
+    let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+    let mut words = vec![count(probes, "probe")];
+    words.extend([(logs, "log"), (jobs, "job")].into_iter().filter(|(n, _)| *n > 0).map(|(n, one)| count(n, one)));
+    words.join(", ")
+}
+
 /// How long ago something was, in one unit: `12 s`, `5 min`, `3 h`, `2 d`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ago {
