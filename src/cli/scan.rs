@@ -23,7 +23,7 @@ pub struct Options {
     /// Files to look at; those that end in .gz are inflated, - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Look for the patterns of this file too, in the form of error_patterns.json; may be given several times.
+    /// Look for the patterns of this file too, in the form of `error_patterns.json`; may be given several times.
     #[arg(long, value_name = "FILE")]
     patterns: Vec<PathBuf>,
     /// Leave the built-in error classes out.

@@ -146,9 +146,10 @@ impl Intake {
         for (index, lines) in &hits.0 {
             let Some(last) = lines.last() else { continue };
             let wanted = &descriptor.patterns[*index].captures;
-            let captured: Vec<_> = match wanted.is_empty() {
-                true => Vec::new(),
-                false => lines.iter().map(|line| self.patterns.captures(*index, line)).collect(),
+            let captured: Vec<_> = if wanted.is_empty() {
+                Vec::new()
+            } else {
+                lines.iter().map(|line| self.patterns.captures(*index, line)).collect()
             };
             let excerpt = excerpt(last);
             self.cell.update(|record| {

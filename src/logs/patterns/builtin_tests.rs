@@ -153,7 +153,8 @@ macro_rules! log {
 
 #[test]
 fn whole_logs_of_real_programs_have_the_counts_that_a_person_finds() {
-    let logs: [(&str, &[u8], &[(&str, usize)]); 10] = [
+    type Log<'t> = (&'t str, &'t [u8], &'t [(&'t str, usize)]);
+    let logs: [Log<'_>; 10] = [
         ("python_chained", log!("python_chained.log"), &[("json_decode_error", 1), ("python_exception", 3)]),
         ("python_group", log!("python_group.log"), &[("python_exception", 3)]),
         (

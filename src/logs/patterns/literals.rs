@@ -123,11 +123,10 @@ fn bits(byte: u8) -> f64 {
     match byte {
         b' ' | b'0'..=b'2' | b'e' | b'.' => 3.5,
         b'3'..=b'9' | b':' | b'-' | b'/' | b'a' | b'i' | b'n' | b'o' | b'r' | b's' | b't' => 4.0,
-        b'a'..=b'z' | b'=' | b'_' | b'"' | b',' => 5.0,
+        // The upper half is text in other scripts.
+        b'a'..=b'z' | b'=' | b'_' | b'"' | b',' | 0x80..=0xff => 5.0,
         b'E' | b'F' | b'I' | b'N' | b'O' | b'R' | b'T' | b'P' | b'H' => 5.5,
         b'A'..=b'Z' | b'(' | b')' | b'[' | b']' | b'\'' => 6.5,
-        // Half of each letter of a text in another script.
-        0x80..=0xff => 5.0,
         _ => 8.0,
     }
 }

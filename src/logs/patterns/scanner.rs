@@ -261,7 +261,6 @@ impl Rest {
 /// is found too much is tried again.
 fn within_line(hir: &Hir) -> Hir {
     match hir.kind() {
-        HirKind::Empty => Hir::empty(),
         HirKind::Literal(literal) if literal.0.contains(&b'\n') => Hir::fail(),
         HirKind::Literal(_) => hir.clone(),
         HirKind::Class(Class::Unicode(class)) => {
@@ -275,7 +274,7 @@ fn within_line(hir: &Hir) -> Hir {
             Hir::class(Class::Bytes(class))
         }
         HirKind::Look(Look::Start | Look::StartLF) => Hir::look(Look::StartLF),
-        HirKind::Look(_) => Hir::empty(),
+        HirKind::Empty | HirKind::Look(_) => Hir::empty(),
         HirKind::Repetition(repetition) => Hir::repetition(repetition.with(within_line(&repetition.sub))),
         HirKind::Capture(capture) => within_line(&capture.sub),
         HirKind::Concat(parts) => Hir::concat(parts.iter().map(within_line).collect()),

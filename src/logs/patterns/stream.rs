@@ -3,7 +3,7 @@
 use super::super::intake::MAX_LINE;
 use super::{Patterns, Seen};
 use crate::values::Pattern;
-use memchr::{memchr, memrchr};
+use memchr::memrchr;
 use std::io::{ErrorKind, Read};
 
 /// Large enough that a call to the kernel costs nothing, small enough to stay in the processor's cache.
@@ -39,7 +39,7 @@ impl Patterns {
     ) -> std::io::Result<Scanned> {
         let mut buffer = vec![0; if start.is_some() { RECORDS_BUFFER } else { LINES_BUFFER }];
         let mut scanned = Scanned::default();
-        let (mut filled, mut skips) = (0, false);
+        let mut filled = 0;
         loop {
             let read = match input.read(&mut buffer[filled..]) {
                 Ok(0) => break,
@@ -48,14 +48,7 @@ impl Patterns {
                 Err(error) => return Err(error),
             };
             scanned.bytes += read as u64;
-            let mut end = filled + read;
-            if skips {
-                // The rest of a line that is too long to be kept.
-                let Some(line_end) = memchr(b'\n', &buffer[filled..end]) else { continue };
-                buffer.copy_within(filled + line_end..end, filled);
-                (end, skips) = (end - line_end, false);
-            }
-            filled = end;
+            filled += read;
             if filled < buffer.len() / 2 {
                 continue;
             }
@@ -64,8 +57,8 @@ impl Patterns {
             buffer.copy_within(complete..filled, 0);
             filled -= complete;
             if filled == buffer.len() {
-                let line = memrchr(b'\n', &buffer).map_or(0, |end| end + 1);
-                (filled, skips) = (line + KEPT_OF_A_LINE, true);
+                // A line without an end: what is beyond the cap gives its place to what comes next.
+                filled = memrchr(b'\n', &buffer).map_or(0, |end| end + 1) + KEPT_OF_A_LINE;
             }
         }
         scanned.add(self.scan(&buffer[..filled], start, found));

@@ -46,13 +46,12 @@ pub fn count(text: &[u8]) -> (u64, u64) {
     // A line end is looked for from the far side, so that 64 KiB of short lines are one step.
     while text.len() - begin > MAX_LINE {
         let window = &text[begin..text.len().min(begin + MAX_LINE + 1)];
-        begin = match memrchr(b'\n', window) {
-            Some(end) => begin + end + 1,
-            None => {
-                let next = line_end(text, begin);
-                long += u64::from(without_end(&text[begin..next]).len() > MAX_LINE);
-                next
-            }
+        begin = if let Some(end) = memrchr(b'\n', window) {
+            begin + end + 1
+        } else {
+            let next = line_end(text, begin);
+            long += u64::from(without_end(&text[begin..next]).len() > MAX_LINE);
+            next
         };
     }
     (lines, long)
