@@ -173,9 +173,13 @@ pub async fn follow(
     let begun = tokio::task::spawn_blocking(move || Tail::new(files, from, intake, keeper, Instant::now()));
     let Ok(mut tail) = begun.await else { return };
     let mut wake = Wake::All;
+    let mut all_at = tokio::time::Instant::now();
     loop {
         let turned_at = tokio::time::Instant::now();
         let ending = *stop.borrow();
+        if matches!(wake, Wake::All) {
+            all_at = turned_at;
+        }
         let turn = tokio::task::spawn_blocking(move || {
             let outcome = if ending { Outcome::default() } else { tail.pass(&wake, Instant::now(), unix_now()) };
             tail.save(ending);
@@ -198,8 +202,8 @@ pub async fn follow(
             continue;
         }
         let tick = if bell.works() { TICK } else { TICK_WITHOUT_EVENTS };
-        let due = tail.keeper.due_in().into_iter().chain(outcome.due_in).fold(tick, Duration::min);
-        let sleep = tokio::time::sleep_until(turned_at + due.max(GATHER));
+        let due = tail.keeper.due_in().into_iter().chain(outcome.due_in).min().map(|due| turned_at + due.max(GATHER));
+        let sleep = tokio::time::sleep_until(due.unwrap_or(all_at + tick).min(all_at + tick));
         tokio::select! {
             changed = stop.changed() => {
                 if changed.is_err() {
@@ -207,11 +211,15 @@ pub async fn follow(
                 }
                 wake = Wake::All;
             }
-            () = sleep => wake = if due < tick { Wake::Due } else { Wake::All },
+            () = sleep => wake = Wake::Due,
             () = bell.rung() => {
                 tokio::time::sleep_until(turned_at + GATHER).await;
                 wake = bell.take();
             }
+        }
+        // Whatever else there is to do, everything is looked at once in a tick.
+        if all_at.elapsed() >= tick {
+            wake = Wake::All;
         }
     }
 }

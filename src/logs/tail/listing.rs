@@ -224,6 +224,9 @@ impl Lister {
         // A folder that is costly and changes all the time takes a tenth of a core at most.
         let rests = known.listed_at.is_some_and(|at| walk.now < at + known.cost * 9);
         if !(walk.force || ((is_new || settles) && !rests)) {
+            if is_new {
+                known.settle_at = known.listed_at.map(|at| at + known.cost * 9);
+            }
             return;
         }
         let began = Instant::now();
