@@ -80,7 +80,8 @@ impl Model {
             Event::Lines(count) => self.lines(count),
             Event::Unfinished => {
                 if !self.unfinished {
-                    self.scene.append("app.log", "HIT unfinished");
+                    // No two lines are the same, as in a log with times: a copy of the same text is the same text.
+                    self.scene.append("app.log", format!("HIT {} unfinished", self.written));
                     self.unfinished = true;
                 }
             }
