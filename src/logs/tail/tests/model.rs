@@ -80,7 +80,7 @@ impl Model {
             Event::Lines(count) => self.lines(count),
             Event::Unfinished => {
                 if !self.unfinished {
-                    self.scene.append("app.log", "HIT unfinished");
+                    self.scene.append("app.log", format!("HIT {} unfinished", self.written));
                     self.unfinished = true;
                 }
             }
@@ -132,7 +132,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_line_is_counted_once_across_renames_and_kills(
