@@ -45,13 +45,22 @@ impl Tail {
         }
         let best = copies.iter().filter(|(leads, ..)| *leads).max().map(|(.., other)| *other);
         for (.., other) in copies {
-            let copy = &mut self.files[other];
             if best == Some(other) {
-                copy.read_from(&mark);
-            } else {
-                // A former copy: its original was read beyond it.
-                copy.count_as_read();
+                continue;
             }
+            // A former copy holds nothing that the best one lacks. What does is another file that begins alike, as
+            // after a second truncation. (Only files that are equal byte by byte cannot be told apart.)
+            let extract = self.files[other].extract();
+            let held = |best: usize| {
+                let Ok((head, size, end)) = &extract else { return true };
+                self.files[best].contains(head, *size, *end).unwrap_or(true)
+            };
+            let is_former = best.is_none_or(held);
+            let copy = &mut self.files[other];
+            if is_former { copy.count_as_read() } else { copy.become_own() }
+        }
+        if let Some(best) = best {
+            self.files[best].read_from(&mark);
         }
     }
 
