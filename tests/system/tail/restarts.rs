@@ -32,7 +32,8 @@ impl Writer {
                     rotate(&log);
                 }
                 if number.is_multiple_of(16) {
-                    std::thread::sleep(Duration::from_millis(1));
+                    // A pace, not a wait: a thread of its own writes some thousand lines a second.
+                    std::thread::park_timeout(Duration::from_millis(1));
                 }
             }
         });
@@ -58,7 +59,7 @@ impl Drop for Writer {
 /// `app.log` becomes `app.log.1`, that `app.log.2`, and so on; nothing is removed.
 fn rotate(log: &Path) {
     let numbered = |number: u32| log.with_extension(format!("log.{number}"));
-    let last = (1..).find(|number| !numbered(*number).exists()).unwrap();
+    let last = (1..10_000).find(|number| !numbered(*number).exists()).unwrap();
     for number in (1..last).rev() {
         fs::rename(numbered(number), numbered(number + 1)).unwrap();
     }
@@ -123,9 +124,7 @@ async fn an_orderly_end_saves_and_a_reload_that_changes_a_rule_keeps_the_counts_
 
 #[tokio::test]
 async fn a_damaged_position_means_the_one_before_and_nothing_is_counted_twice() {
-    let damages: [fn(&[u8]) -> Vec<u8>; 3] =
-        [|whole| whole[..whole.len() / 2].to_vec(), |whole| vec![0; whole.len()], |_| Vec::new()];
-    for damage in damages {
+    for damage in ["cut short", "zeros", "empty"] {
         let site = Site::new();
         append(&site.file("app.log"), "ERROR 1\n");
         let banken = site.start().await;
@@ -133,7 +132,12 @@ async fn a_damaged_position_means_the_one_before_and_nothing_is_counted_twice() 
         append(&site.file("app.log"), "ERROR 2\n");
         save_and_kill(&site, banken, 2).await;
         let whole = fs::read(checkpoint(&site)).unwrap();
-        fs::write(checkpoint(&site), damage(&whole)).unwrap();
+        let damaged = match damage {
+            "cut short" => whole[..whole.len() / 2].to_vec(),
+            "zeros" => vec![0; whole.len()],
+            _ => Vec::new(),
+        };
+        fs::write(checkpoint(&site), damaged).unwrap();
         append(&site.file("app.log"), "ERROR 3\n");
         let banken = site.start().await;
         until(&banken, MATCHES, 3.0).await;

@@ -80,10 +80,7 @@ impl Model {
             Event::Lines(count) => self.lines(count),
             Event::Unfinished => {
                 if !self.unfinished {
-<<<<<<< HEAD
                     // No two lines are the same, as in a log with times: a copy of the same text is the same text.
-=======
->>>>>>> tail
                     self.scene.append("app.log", format!("HIT {} unfinished", self.written));
                     self.unfinished = true;
                 }
