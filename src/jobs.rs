@@ -13,6 +13,7 @@ mod plan;
 mod saved;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use event::{Details, Event, Step};
 pub use job::Receipt;
@@ -121,7 +122,7 @@ impl Jobs {
         };
         // After a reload a line may still come for a job that is gone.
         if let Some(job) = self.shared().get(name) {
-            job.hear(id, Taken { epoch, sequence }, &Event::heard(step, captures, at));
+            job.hear(id, Taken { epoch, sequence }, &Event::heard(step, captures, at, job.plan().zone()));
         }
     }
 

@@ -1,5 +1,7 @@
 //! What is reported of a run.
 
+use super::written::instant;
+use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 
 /// The longest run id, in bytes.
@@ -81,8 +83,9 @@ impl Event {
         Ok(Self { step, details, at })
     }
 
-    /// What a line of a log says; what cannot be taken of it is left out, because nobody is there to be told.
-    pub fn heard(step: Step, captures: &BTreeMap<String, String>, at: f64) -> Self {
+    /// What a line of a log says that was read at `read_at`; what cannot be taken of it is left out, because nobody is
+    /// there to be told. A time that the line tells is meant in `zone`, and cannot be later than the reading.
+    pub fn heard(step: Step, captures: &BTreeMap<String, String>, read_at: f64, zone: &TimeZone) -> Self {
         let text = |name: &str| captures.get(name).map(|text| text.trim()).unwrap_or_default();
         let amount = |name: &str| text(name).parse().ok().filter(|value| is_amount(*value));
         let details = Details {
@@ -91,7 +94,8 @@ impl Event {
             message: readable(text("message")),
             duration: amount("seconds"),
         };
-        Self { step, details, at }
+        let written_at = instant(text("time"), zone).unwrap_or(read_at);
+        Self { step, details, at: written_at.min(read_at) }
     }
 }
 
@@ -149,12 +153,19 @@ mod tests {
             Step::Success,
             &captures(&[("run", " 17 "), ("records", "7"), ("seconds", "1.25"), ("message", "done"), ("other", "x")]),
             9.0,
+            &TimeZone::UTC,
         );
         let expected = Details { run: "17".into(), records: Some(7.0), message: "done".into(), duration: Some(1.25) };
         assert_eq!(event, Event { step: Step::Success, details: expected, at: 9.0 });
         let long = "é".repeat(100);
-        let event =
-            Event::heard(Step::Start, &captures(&[("run", &long), ("records", "many"), ("seconds", "-1")]), 0.0);
+        let event = Event::heard(
+            Step::Start,
+            &captures(&[("run", &long), ("records", "many"), ("seconds", "-1")]),
+            0.0,
+            &TimeZone::UTC,
+        );
         assert_eq!(event.details, Details { run: "é".repeat(64), ..Details::default() });
+        let at = |time: &str| Event::heard(Step::Start, &captures(&[("time", time)]), 100.0, &TimeZone::UTC).at;
+        assert_eq!(["1970-01-01 00:01:00,5", "1970-01-02 00:00:00", "soon"].map(at), [60.5, 100.0, 100.0]);
     }
 }

@@ -76,7 +76,8 @@ pub struct Records {
 }
 
 /// The lines of a log that begin and end runs. Of their named groups these have a meaning: `run` (an id that tells
-/// overlapping runs apart), `records`, `seconds` (the duration, where the line tells it) and `message`.
+/// overlapping runs apart), `records`, `seconds` (the duration, where the line tells it), `time` (when it was written) and
+/// `message`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lines {
@@ -91,6 +92,9 @@ pub struct Lines {
     /// A line that says that a run failed.
     #[serde(default)]
     pub failure: Option<Pattern>,
+    /// In which time zone `time` is meant where it has no offset, by its IANA name; UTC without it.
+    #[serde(default)]
+    pub time_zone: Option<String>,
 }
 
 impl Lines {
@@ -99,7 +103,12 @@ impl Lines {
         patterns.into_iter().filter_map(|(step, pattern)| Some((step, pattern.as_ref()?)))
     }
 
+    fn zone(&self) -> Result<TimeZone, String> {
+        self.time_zone.as_deref().map_or(Ok(TimeZone::UTC), time_zone)
+    }
+
     fn check(&self, invalid: &mut Vec<Invalid>) {
+        invalid.extend(self.zone().err().map(|message| Invalid::new("log.time_zone", message)));
         if self.start.is_none() && self.success.is_none() {
             let message = "no line begins or ends a run: add start:, success: or both";
             invalid.push(Invalid::new("log", message));
@@ -157,7 +166,8 @@ impl Spec {
             return Err(invalid);
         }
         let rule = schedule.map(|schedule| Rule { schedule, grace: self.grace.0.as_secs_f64() });
-        Ok(Plan { spec: self.clone(), rule, limits })
+        let zone = self.log.as_ref().and_then(|lines| lines.zone().ok()).unwrap_or(TimeZone::UTC);
+        Ok(Plan { spec: self.clone(), rule, limits, zone })
     }
 
     fn schedule(&self) -> Result<Option<Schedule>, (&'static str, String)> {
@@ -185,6 +195,8 @@ pub struct Plan {
     spec: Spec,
     rule: Option<Rule>,
     limits: Vec<Limit>,
+    /// In which the lines of its log tell times.
+    zone: TimeZone,
 }
 
 /// What a job wants to hear of a log: a line that begins or ends a run.
@@ -243,6 +255,10 @@ impl Plan {
 
     pub(super) fn rule(&self) -> Option<&Rule> {
         self.rule.as_ref()
+    }
+
+    pub(super) fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// In seconds.

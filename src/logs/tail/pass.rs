@@ -49,7 +49,13 @@ impl Tail {
     pub(super) fn pass(&mut self, wake: &Wake, now: Instant, at: f64) -> Outcome {
         let listing_due = self.lister.due_at().is_none_or(|due| now >= due);
         if self.unsettled || listing_due || matches!(wake, Wake::All | Wake::Some { names: true, .. }) {
+            let is_first = self.first;
             self.discover(now, false);
+            if is_first && !self.first {
+                // Where reading begins is known from now on, also to a restart after a kill: nothing that is read now is
+                // then taken for what was there before, and what is heard of it is known again.
+                self.save(true);
+            }
         }
         if !self.truncated.is_empty() {
             let truncated = std::mem::take(&mut self.truncated);
