@@ -132,8 +132,9 @@ fn every_link_leads_to_a_file_and_every_anchor_to_a_heading() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn mistakes(text: &str, name: &str) -> Vec<String> {
-    match config::parse(text, name, root()) {
+/// Relative paths begin at `folder`.
+fn mistakes(text: &str, name: &str, folder: &Path) -> Vec<String> {
+    match config::parse(text, name, folder) {
         Ok(config) => {
             config.warnings.iter().map(|warning| format!("{name}: {}: {}", warning.path, warning.message)).collect()
         }
@@ -143,20 +144,20 @@ fn mistakes(text: &str, name: &str) -> Vec<String> {
 
 #[test]
 fn every_configuration_in_the_documents_is_accepted_without_a_warning() {
-    let top_level = Regex::new(r"(?m)^(probes|listen|host):").unwrap();
+    let top_level = Regex::new(r"(?m)^(probes|listen|host|logs|jobs):").unwrap();
     let mut checked = 0;
     let mut wrong = Vec::new();
     for document in documents() {
         for block in document.blocks() {
             if block.language == "yaml" && top_level.is_match(&block.text) {
                 checked += 1;
-                wrong.extend(mistakes(&block.text, &document.name()));
+                wrong.extend(mistakes(&block.text, &document.name(), root()));
             }
         }
     }
     for example in files("docs/examples", "yml") {
         checked += 1;
-        wrong.extend(mistakes(&example.text, &example.name()));
+        wrong.extend(mistakes(&example.text, &example.name(), example.path.parent().unwrap()));
     }
     assert!(checked >= 16, "only {checked} configurations were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
