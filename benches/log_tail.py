@@ -37,6 +37,14 @@ def scrape(port):
         return answer.read().decode()
 
 
+def until(condition, what, pause=0.01, patience=120):
+    deadline = time.time() + patience
+    while not condition():
+        if time.time() > deadline:
+            raise SystemExit(f"it did not happen within {patience} s: {what}")
+        time.sleep(pause)
+
+
 class Program:
     """One that is measured: how it is started, and which series counts lines with ERROR."""
 
@@ -56,21 +64,22 @@ class Program:
             program = os.path.join(folder, "bench.mtail")
             with open(program, "w") as file:
                 for i, word in enumerate(WORDS):
-                    file.write(f"counter w{i}\n/{word}/ {{ w{i}++ }}\n")
+                    file.write(f"counter w{i}\n/{word}/ {{\n  w{i}++\n}}\n")
             command = ["mtail", "--progs", program, "--logs", f"{logs}/*.log", "--port", str(port), "--address", "127.0.0.1"]
             self.series = r'w0\{prog="bench.mtail"\} (\d+)'
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.time() + 30
-        while self.count() is None and time.time() < deadline:
-            time.sleep(0.1)
+        until(lambda: self.answers(), "it answers")
         time.sleep(2)
 
-    def count(self):
+    def answers(self):
         try:
-            found = re.search(self.series, scrape(self.port))
+            return bool(scrape(self.port))
         except OSError:
-            return None
-        return int(found.group(1)) if found else None
+            return False
+
+    def count(self):
+        found = re.search(self.series, scrape(self.port))
+        return int(found.group(1)) if found else 0
 
     def end(self):
         self.process.terminate()
@@ -80,14 +89,13 @@ class Program:
 def latency(program, path, lines):
     times = []
     rng = random.Random(1)
-    count = program.count() or 0
+    count = program.count()
     with open(path, "ab", buffering=0) as file:
         for _ in range(lines):
             time.sleep(rng.random() * 0.1)
             begun = time.perf_counter()
             file.write(b"2026-11-22 10:00:00,123 - bot - ERROR - something failed\n")
-            while (program.count() or 0) <= count:
-                pass
+            until(lambda: program.count() > count, "the line is counted", pause=0)
             times.append(time.perf_counter() - begun)
             count += 1
     times.sort()
@@ -98,7 +106,7 @@ def burst(program, path, megabytes):
     line = b"2026-11-22 10:00:00,123 - trading_bot.market - INFO - Ticker DOGE_JPY 23.417 volume 1234567 spread 0.004\n"
     block = line * 99 + b"2026-11-22 10:00:00,123 - bot - ERROR - something failed\n"
     blocks = megabytes * 1_000_000 // len(block)
-    before = program.count() or 0
+    before = program.count()
     spare = path + ".spare"
     with open(spare, "wb") as file:
         for _ in range(blocks):
@@ -107,8 +115,7 @@ def burst(program, path, megabytes):
         begun = time.perf_counter()
         shutil.copyfileobj(source, target, 16 << 20)
     os.remove(spare)
-    while (program.count() or 0) < before + blocks:
-        time.sleep(0.01)
+    until(lambda: program.count() >= before + blocks, "the burst is counted")
     return blocks * len(block) / 1e6 / (time.perf_counter() - begun)
 
 

@@ -350,7 +350,8 @@ impl Checked<'_> {
 
     fn wrong(&mut self, path: &str, invalid: Vec<Invalid>) {
         for mistake in invalid {
-            let mistake = if path.is_empty() { mistake } else { mistake.within(path) };
+            let mut mistake = if path.is_empty() { mistake } else { mistake.within(path) };
+            mistake.path = self.positions.original_path(path, &mistake.path);
             // What was taken out of a block as wrong is not missing there too.
             let consequence = mistake.path != path
                 && self.problems[..self.found_by_form].iter().any(|known| known.is_within(&mistake.path));

@@ -111,7 +111,14 @@ impl Spec {
             invalid.push(Invalid::new("name", message));
         }
         let source = self.source(&mut invalid);
-        let limits = limits(&self.thresholds, &[&LOG_SIZE], "a log", &mut invalid);
+        // Only files have a size.
+        let signals: &[_] = if self.paths.is_empty() { &[] } else { &[&LOG_SIZE] };
+        let limits = limits(
+            &self.thresholds,
+            signals,
+            if signals.is_empty() { "a log without files" } else { "a log" },
+            &mut invalid,
+        );
         let patterns = Patterns::build(&self.patterns, &self.rules, hooks, &mut invalid);
         match source {
             Some(source) if invalid.is_empty() => {

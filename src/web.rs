@@ -89,6 +89,6 @@ pub fn router(state: State) -> Router {
 }
 
 async fn not_found() -> Response {
-    let text = "there is nothing here; try /, /metrics, /healthz, /readyz, /api/v1/status or /api/v1/probes/NAME\n";
+    let text = "there is nothing here; try /, /metrics, /healthz, /readyz, /api/v1/status, or NAME below /api/v1/probes, logs or jobs\n";
     (StatusCode::NOT_FOUND, text).into_response()
 }

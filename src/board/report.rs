@@ -85,7 +85,8 @@ impl Report {
         let jobs: BTreeMap<_, _> =
             jobs.iter().map(|cell| (cell.descriptor().name.clone(), JobCheck::of(cell, now))).collect();
         let standings = (checks.values().map(|check| (check.state, check.severity)))
-            .chain(logs.values().map(|check| (check.state, check.severity)))
+            // Lines are written by strangers: what they say alone is for today, and condemns nothing.
+            .chain(logs.values().map(|check| (check.state, check.severity.map(|s| s.min(Severity::Warning)))))
             // A job without a run is not a doubt: it is late once it should have run.
             .chain(jobs.values().filter(|check| check.state != Status::Unknown).map(|c| (c.state, c.severity)));
         let overall = standings.map(|(state, severity)| Overall::of(state, severity)).max();

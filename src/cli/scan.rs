@@ -122,7 +122,13 @@ fn look(
             _ => Box::new(file),
         }
     };
-    patterns.scan_stream(&mut input, start, &mut |index, line| totals.count(index, line)).context("cannot be read")
+    let mut found = |index: usize, line: &[u8]| {
+        // What jobs want to hear of a log is no pattern of it.
+        if patterns.hook(index).is_none() {
+            totals.count(index, line);
+        }
+    };
+    patterns.scan_stream(&mut input, start, &mut found).context("cannot be read")
 }
 
 /// A bar on a terminal, if it is known where it ends; else one that nobody sees.

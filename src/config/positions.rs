@@ -90,6 +90,22 @@ impl Positions {
         (0..).filter(|original| !removed.contains(original)).nth(index).unwrap_or(index)
     }
 
+    /// A path below `parent`, whose own indices are those of the text already, with all indices as in the text.
+    pub fn original_path(&self, parent: &str, path: &str) -> String {
+        let mut original = parent.to_owned();
+        let mut rest = path.strip_prefix(parent).unwrap_or(path);
+        while let Some(open) = rest.find('[') {
+            original.push_str(&rest[..open]);
+            let (inside, after) = rest[open + 1..].split_once(']').unwrap_or((&rest[open + 1..], ""));
+            let index = inside
+                .parse()
+                .map_or_else(|_| inside.to_owned(), |index| self.original_index(&original, index).to_string());
+            original.extend(["[", &index, "]"]);
+            rest = after;
+        }
+        original + rest
+    }
+
     fn nearest(&self, path: &str) -> Option<Places> {
         let mut path = path;
         loop {
@@ -189,5 +205,8 @@ mod tests {
         positions.remove_index("probes", 2);
         assert_eq!(positions.original_index("probes", 0), 0);
         assert_eq!(positions.original_index("probes", 1), 3);
+        positions.remove_index("probes[3].http.json", 0);
+        assert_eq!(positions.original_path("probes[3]", "probes[3].http.json[1].path"), "probes[3].http.json[2].path");
+        assert_eq!(positions.original_path("", "host.mounts[0]"), "host.mounts[0]");
     }
 }

@@ -166,6 +166,8 @@ mod tests {
         );
         assert_eq!(event.details, Details { run: "é".repeat(64), ..Details::default() });
         let at = |time: &str| Event::heard(Step::Start, &captures(&[("time", time)]), 100.0, &TimeZone::UTC).at;
-        assert_eq!(["1970-01-01 00:01:00,5", "1970-01-02 00:00:00", "soon"].map(at), [60.5, 100.0, 100.0]);
+        let milliseconds = |time: &str| (at(time) * 1000.0) as u64;
+        let times = ["1970-01-01 00:01:00,5", "1970-01-02 00:00:00", "soon"];
+        assert_eq!(times.map(milliseconds), [60_500, 100_000, 100_000]);
     }
 }

@@ -178,7 +178,7 @@ struct Follower {
     matches: Vec<String>,
     /// The cursor of the record that must come first, because reading goes on at it.
     known: Option<Known>,
-    own_pid: String,
+    own_pid: Option<String>,
 }
 
 struct Known {
@@ -192,7 +192,9 @@ impl Follower {
         let child = journalctl.follow(&matches, position.cursor.as_deref())?;
         let is_ours = position.matches == matches;
         let known = position.cursor.map(|cursor| Known { cursor, is_ours });
-        Ok(Self { child, cutter: Cutter::default(), matches, known, own_pid: std::process::id().to_string() })
+        // In a container we may be the first process, which in the journal of the host is systemd.
+        let own_pid = Some(std::process::id()).filter(|pid| *pid != 1).map(|pid| pid.to_string());
+        Ok(Self { child, cutter: Cutter::default(), matches, known, own_pid })
     }
 
     fn position(&self, cursor: String) -> Position {
@@ -225,7 +227,7 @@ impl Follower {
         if self.is_known(&record.cursor, batch) {
             return;
         }
-        let is_own = record.is_of(&self.own_pid);
+        let is_own = self.own_pid.as_deref().is_some_and(|pid| record.is_of(pid));
         let position = self.position(record.cursor);
         let text = record.message.0.join(&b'\n');
         // Our own log is never read.

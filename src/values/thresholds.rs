@@ -31,7 +31,11 @@ pub fn limits(
         let path = format!("thresholds.{key}");
         let Some(signal) = signals.iter().find(|signal| signal.key == key) else {
             let known: Vec<_> = signals.iter().map(|signal| signal.key).collect();
-            let message = format!("{owner} has no signal {key:?}: use one of {}", known.join(", "));
+            let remedy = match known.as_slice() {
+                [] => "there are no thresholds here: remove it".to_owned(),
+                known => format!("use one of {}", known.join(", ")),
+            };
+            let message = format!("{owner} has no signal {key:?}: {remedy}");
             invalid.push(Invalid::new(path, message));
             continue;
         };
