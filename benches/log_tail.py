@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What following files costs: time until a line is counted, speed of a burst, idling; beside Debian's mtail.
 
-Latency: lines are appended one by one and the metrics are asked for until the count has gone up. Burst: 200 MB are appended at
-once and counted. Idle: 100 files that nobody writes to are followed. Each program runs alone, one after the other, in the same
-run, with ten patterns.
+Latency: lines are appended one by one and the metrics are asked for until the count has gone up. Burst: 200 MB are
+appended at once and counted. Idle: 100 files that nobody writes to are followed; of Banken also what it costs without any
+log. Each program runs alone, one after the other, in the same run, with ten patterns.
 
     cargo build --release
     python3 benches/log_tail.py [--lines 200] [--idle-seconds 60]
@@ -125,12 +125,29 @@ def idle(program, seconds):
     return (cpu_seconds(program.process.pid) - cpu) / (time.time() - begun)
 
 
+def without_logs(seconds):
+    """What Banken costs that follows nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = os.path.join(folder, "banken.yml")
+        with open(config, "w") as file:
+            file.write("listen: 127.0.0.1:0\nhost: false\n")
+        process = subprocess.Popen([BINARY, "--config", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(2)
+        cpu = cpu_seconds(process.pid)
+        time.sleep(seconds)
+        share = (cpu_seconds(process.pid) - cpu) / seconds
+        process.terminate()
+        process.wait()
+    return share
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--lines", type=int, default=200)
     parser.add_argument("--idle-seconds", type=int, default=60)
     parser.add_argument("--megabytes", type=int, default=200)
     options = parser.parse_args()
+    print(f"Banken without logs: {without_logs(options.idle_seconds) * 100:.2f} % of a core")
     print(f"{'':8} {'median':>9} {'p99':>9} {'burst':>12} {'idle, 100 files':>16}")
     for number, name in enumerate(["banken", "mtail"]):
         folder = tempfile.mkdtemp(prefix="banken-tail-")

@@ -20,7 +20,7 @@ pub fn instant(text: &str, zone: &TimeZone) -> Option<f64> {
         let civil = FORMS.iter().find_map(|form| DateTime::strptime(form, &text).ok())?;
         civil.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
     };
-    absolute().or_else(local).map(|instant| instant.as_nanosecond() as f64 / 1e9)
+    absolute().or_else(local).map(|instant| instant.as_microsecond() as f64 / 1e6)
 }
 
 #[cfg(test)]

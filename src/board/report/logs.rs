@@ -3,7 +3,7 @@
 use super::{Ago, rfc3339};
 use crate::board::{LogCell, LogRecord};
 use crate::health::Status;
-use crate::observation::{Reason, Severity, Unit};
+use crate::observation::{Gravity, Reason, Severity, Unit};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -57,6 +57,9 @@ pub struct Found {
     /// When last, in seconds since the Unix epoch.
     #[serde(skip)]
     pub last_at: Option<f64>,
+    /// The severity itself.
+    #[serde(skip)]
+    pub gravity: Gravity,
 }
 
 impl LogCheck {
@@ -72,8 +75,7 @@ impl LogCheck {
                 None => Status::Healthy,
             };
             let patterns = || descriptor.patterns.iter().zip(&record.patterns);
-            let is_news = |at: Option<f64>| at.is_some_and(|at| now - at < NEWS_SECONDS);
-            let news = patterns().filter(|(_, found)| is_news(found.last_match_at));
+            let news = patterns().filter(|(_, found)| found.last_match_at.is_some_and(|at| is_news(at, now)));
             let crossing = record.crossing(descriptor).map(|crossing| crossing.severity);
             let matches = patterns().filter(|(_, found)| found.matches > 0).map(|(pattern, found)| {
                 let found = Found {
@@ -82,6 +84,7 @@ impl LogCheck {
                     last: found.last_match_at.map(rfc3339),
                     line: found.last_line.clone(),
                     last_at: found.last_match_at,
+                    gravity: pattern.gravity,
                 };
                 (pattern.id.clone(), found)
             });
@@ -103,6 +106,10 @@ impl LogCheck {
     }
 }
 
+fn is_news(at: f64, now: f64) -> bool {
+    now - at < NEWS_SECONDS
+}
+
 fn message(record: &LogRecord, matches: &BTreeMap<String, Found>, now: f64) -> String {
     if let Some(fault) = &record.fault {
         return fault.to_string();
@@ -111,11 +118,13 @@ fn message(record: &LogRecord, matches: &BTreeMap<String, Found>, now: f64) -> S
         return format!("is being read, {} to go", Unit::Bytes.show(record.lag as f64));
     }
     let mut message = format!("{} lines", record.counts.lines);
-    let latest = matches.iter().filter_map(|(id, found)| Some((found.last_at?, id, found)));
-    match latest.max_by(|(a, ..), (b, ..)| a.total_cmp(b)) {
+    let known = matches.iter().filter_map(|(id, found)| Some((found.last_at?, id, found)));
+    // The gravest of what is news, else the latest.
+    let rank = |at: f64, found: &Found| is_news(at, now).then_some(found.gravity);
+    match known.max_by(|(a, _, x), (b, _, y)| rank(*a, x).cmp(&rank(*b, y)).then(a.total_cmp(b))) {
         // Writing to a String cannot fail.
         Some((at, id, found)) => {
-            let _ = write!(message, "; last match {} ago: {id} ({})", Ago::since(at, now), found.severity);
+            let _ = write!(message, "; {id} ({}) {} ago", found.severity, Ago::since(at, now));
         }
         None => message.push_str("; nothing found"),
     }
