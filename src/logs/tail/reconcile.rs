@@ -40,6 +40,10 @@ impl Tail {
         let fresh = self.within_bounds(fresh);
         // All are made out before one is added: what was not known before is nobody's original.
         let begun: Vec<_> = fresh.iter().map(|(found, rotated)| self.begin(found, *rotated, now)).collect();
+        if !self.first {
+            // Born and rotated away since the last look, or since the last save before a kill: rotations all the same.
+            rotations += begun.iter().filter(|file| file.mark.role == Role::Rotated && !file.mark.done).count() as u64;
+        }
         if !begun.is_empty() {
             self.files.extend(begun);
             self.keeper.touch();

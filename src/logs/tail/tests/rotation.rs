@@ -35,11 +35,11 @@ fn several_rotations_while_nobody_looked_lose_nothing() {
         scene.rename("app.log", "app.log.1");
         scene.append("app.log", lines(9..10));
         scene.restart();
-        assert_eq!((scene.hits(), scene.events()), (7, (1, 0, 0)), "{glob}");
+        assert_eq!((scene.hits(), scene.events()), (7, (2, 0, 0)), "{glob}");
         scene.settle();
         scene.restart();
         scene.settle();
-        assert_eq!((scene.hits(), scene.events()), (7, (1, 0, 0)), "{glob}");
+        assert_eq!((scene.hits(), scene.events()), (7, (2, 0, 0)), "{glob}");
     }
 }
 
@@ -209,7 +209,8 @@ fn two_truncations_with_copies_while_nobody_looked_lose_nothing() {
     scene.truncate("app.log");
     scene.append("app.log", lines(30..31));
     scene.settle();
-    assert_eq!((scene.hits(), scene.events()), (23, (0, 1, 0)));
+    // The copy that was made first cannot be told from a file that was renamed.
+    assert_eq!((scene.hits(), scene.events()), (23, (1, 1, 0)));
 }
 
 #[test]
