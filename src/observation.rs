@@ -7,7 +7,7 @@ mod labels;
 mod readings;
 
 pub use labels::Labels;
-pub use readings::{Reading, Readings};
+pub use readings::{Audience, Reading, Readings};
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};

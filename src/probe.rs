@@ -3,6 +3,8 @@
 //! A kind of probe is one file below `probe/` and one row in [`kinds!`] here. From the row follow its configuration
 //! block, its dispatch, its line in `banken kinds`, its place in the JSON Schema and in the documentation of metrics.
 
+#[cfg(test)]
+mod compliance;
 pub mod host;
 pub mod http;
 pub mod process;
@@ -32,6 +34,24 @@ pub trait Probe: Send + 'static {
     /// Ends when the next run should begin at once. It must be safe to drop and to call again.
     fn wake(&mut self) -> impl Future<Output = ()> + Send {
         std::future::pending()
+    }
+}
+
+/// The block of a kind, as it stands in the configuration.
+pub trait Settings {
+    /// What it becomes.
+    type Probe: Probe;
+
+    /// Compiles, reads and makes everything that a run needs.
+    ///
+    /// # Errors
+    /// Every mistake in the block, with its path from the block on.
+    fn build(&self, context: &Context) -> Result<Self::Probe, Vec<Invalid>>;
+
+    /// How long a run may take at least, for kinds that divide it into attempts or steps with times of their own: the
+    /// timeout where the entry does not set one, and the least that it may set.
+    fn needs(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -193,6 +213,13 @@ macro_rules! kinds {
                 }
             }
 
+            fn needs(&self) -> Option<Duration> {
+                match self {
+                    $( Block::$variant(config) => config.needs(), )*
+                    $( Block::$own_variant(config) => config.needs(), )*
+                }
+            }
+
             fn build(&self, context: &Context) -> Result<Worker, Vec<Invalid>> {
                 match self {
                     $( Block::$variant(config) => config.build(context).map(|probe| Worker::$variant(Box::new(probe))), )*
@@ -263,8 +290,9 @@ impl Spec {
             };
             invalid.push(Invalid::new("", message));
         }
-        let cadence = self.cadence(defaults, &mut invalid);
-        let Some(block) = blocks.into_iter().next() else { return Err(invalid) };
+        let block = blocks.into_iter().next();
+        let cadence = self.cadence(defaults, block.as_ref().and_then(Block::needs), &mut invalid);
+        let Some(block) = block else { return Err(invalid) };
         let limits = block.kind().limits(&self.thresholds, &mut invalid);
         if !invalid.is_empty() {
             return Err(invalid);
@@ -283,10 +311,16 @@ impl Spec {
         })
     }
 
-    fn cadence(&self, defaults: &Defaults, invalid: &mut Vec<Invalid>) -> Cadence {
+    fn cadence(&self, defaults: &Defaults, needs: Option<Duration>, invalid: &mut Vec<Invalid>) -> Cadence {
         let interval = self.interval.unwrap_or(defaults.interval).0;
         let retry_interval = self.retry_interval.unwrap_or(defaults.retry_interval).0;
-        let timeout = self.timeout.unwrap_or(defaults.timeout).0;
+        let timeout = self.timeout.map_or_else(|| needs.unwrap_or(defaults.timeout.0), |timeout| timeout.0);
+        if let Some(needs) = needs.filter(|needs| *needs > timeout) {
+            let needs = humantime::format_duration(needs);
+            let message =
+                format!("a run of this probe can take {needs}: remove timeout, set it to that, or ask for less");
+            invalid.push(Invalid::new("timeout", message));
+        }
         for (key, period) in [("interval", interval), ("retry_interval", retry_interval), ("timeout", timeout)] {
             invalid.extend(too_short(key, period));
         }

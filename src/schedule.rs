@@ -5,11 +5,11 @@ mod pulse;
 mod runner;
 
 pub use pulse::Pulse;
-pub use runner::run_once;
+pub use runner::{Frame, run_once};
 
 use crate::board::{Board, ProbeCell};
 use crate::health::{Incident, Transition};
-use crate::observation::{Failure, Readings};
+use crate::observation::{Audience, Failure, Readings};
 use crate::probe::{Cadence, Probe};
 use cadence::Grid;
 use std::sync::Arc;
@@ -117,7 +117,9 @@ impl<P: Probe> Watch<P> {
 
     async fn run(&mut self) {
         let sheet = std::mem::take(&mut self.sheet);
-        let observation = run_once(&mut self.worker, sheet, self.cadence.timeout, Some(&self.pulse)).await;
+        let audience = Some(Arc::clone(&self.cell) as Arc<dyn Audience>);
+        let frame = Frame { sheet, timeout: self.cadence.timeout, pulse: Some(&self.pulse), audience };
+        let observation = run_once(&mut self.worker, frame).await;
         let failure = observation.outcome.as_ref().err().cloned();
         let (transition, sheet) = self.cell.publish(observation, Instant::now());
         self.sheet = sheet;
@@ -174,7 +176,7 @@ mod tests {
     use super::*;
     use crate::board::Descriptor;
     use crate::health::Policy;
-    use crate::observation::Reason;
+    use crate::observation::{Family, Reason, Scope};
     use std::sync::Mutex;
     use tokio::sync::Notify;
 
@@ -269,6 +271,35 @@ mod tests {
         assert!(gaps[4] > 5 && gaps[4] <= 60, "{gaps:?}");
         assert_eq!(gaps[5], 5, "{gaps:?}");
         assert_eq!(gaps[7], 60, "{gaps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_run_shows_is_seen_while_it_lasts_and_counted_once() {
+        static RUNNING: Family = Family::gauge("banken_test_running", Scope::Probe, &[], "Running");
+        static ATTEMPTS: Family = Family::counter("banken_test_attempts_total", Scope::Probe, &[], "Attempts");
+        struct Slow;
+        impl Probe for Slow {
+            async fn run(&mut self, out: &mut Readings) -> Result<(), Failure> {
+                out.flag(&RUNNING, true);
+                out.add(&ATTEMPTS, 1.0);
+                out.show();
+                tokio::time::sleep(20 * SECOND).await;
+                out.flag(&RUNNING, false);
+                out.add(&ATTEMPTS, 1.0);
+                Ok(())
+            }
+        }
+        let stage = Stage::with_permits(10);
+        let cell = stage.watch("settings", "s", CADENCE).cell;
+        let cell = Arc::new(ProbeCell::new(cell.descriptor().clone()));
+        let patient = Cadence { timeout: 30 * SECOND, ..CADENCE };
+        let _task = stage.scheduler.start(Slow, patient, Arc::clone(&cell));
+        let seen =
+            || cell.read(|record| (record.readings().value(&RUNNING), record.sums().iter().map(|s| s.value).sum()));
+        tokio::time::sleep(10 * SECOND).await;
+        assert_eq!(seen(), (Some(1.0), 1.0));
+        tokio::time::sleep(20 * SECOND).await;
+        assert_eq!(seen(), (Some(0.0), 2.0));
     }
 
     #[tokio::test(start_paused = true)]

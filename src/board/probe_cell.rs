@@ -2,7 +2,7 @@
 
 use super::Record;
 use crate::health::{Limit, Policy, Transition};
-use crate::observation::{Family, Labels, Observation, Readings, Reason};
+use crate::observation::{Audience, Family, Labels, Observation, Reading, Readings, Reason};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -86,5 +86,11 @@ impl ProbeCell {
     /// A record is changed by assignments only, so a panic elsewhere leaves it whole.
     fn locked(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Audience for ProbeCell {
+    fn hear(&self, gauges: &[Reading], increments: &[Reading]) {
+        self.locked().hear(gauges, increments);
     }
 }

@@ -216,6 +216,16 @@ impl Record {
         std::mem::replace(&mut self.readings, readings)
     }
 
+    /// Takes what a run that still goes on has written so far.
+    pub(super) fn hear(&mut self, gauges: &[Reading], increments: &[Reading]) {
+        for gauge in gauges {
+            self.readings.take_over(gauge);
+        }
+        for increment in increments {
+            self.add(increment);
+        }
+    }
+
     fn account(&mut self, next: State, transition: Option<Transition>, now: Instant) {
         self.unhealthy_for = self.unhealthy_for(now);
         if next.consecutive_failures() == 0 && !next.is_unhealthy() {

@@ -9,9 +9,9 @@ use crate::health::Policy;
 use crate::jobs::Jobs;
 use crate::logs;
 use crate::metrics::{Exposition, Format};
-use crate::observation::{FamilyType, Readings};
+use crate::observation::FamilyType;
 use crate::probe::{Plan, Worker};
-use crate::schedule::run_once;
+use crate::schedule::{Frame, run_once};
 use crate::state::Store;
 use clap::{Args, ValueEnum};
 use futures_util::StreamExt as _;
@@ -100,12 +100,13 @@ fn look_at_logs(plans: Vec<logs::Plan>, board: &Board, state: Store) -> tokio::t
 /// Runs a probe; one that counts something runs twice, because a rate needs two looks.
 async fn look(plan: Plan, mut worker: Worker, cell: Arc<ProbeCell>) {
     let has_rates = plan.kind.families.iter().any(|family| family.family_type == FamilyType::Counter);
-    let observation = run_once(&mut worker, Readings::default(), plan.cadence.timeout, None).await;
+    let observation = run_once(&mut worker, Frame { timeout: plan.cadence.timeout, ..Frame::default() }).await;
     let succeeded = observation.outcome.is_ok();
     let (_, sheet) = cell.publish(observation, Instant::now());
     if has_rates && succeeded {
         tokio::time::sleep(RATE_PERIOD).await;
-        let observation = run_once(&mut worker, sheet, plan.cadence.timeout, None).await;
+        let observation =
+            run_once(&mut worker, Frame { sheet, timeout: plan.cadence.timeout, ..Frame::default() }).await;
         cell.publish(observation, Instant::now());
     }
 }

@@ -4,8 +4,8 @@ use super::{FAILED, OK, print};
 use crate::board::ProbeCell;
 use crate::board::report::{Fact, readings};
 use crate::config::Source;
-use crate::observation::{Readings, Unit};
-use crate::schedule::run_once;
+use crate::observation::Unit;
+use crate::schedule::{Frame, run_once};
 use clap::Args;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub async fn probe(config: Option<PathBuf>, options: Options) -> anyhow::Result<
     let Some((plan, mut worker)) = config.probes.into_iter().find(|(plan, _)| plan.name == options.name) else {
         anyhow::bail!("{} has no probe {:?}; it has {}", config.origin, options.name, names.join(", "));
     };
-    let observation = run_once(&mut worker, Readings::default(), plan.cadence.timeout, None).await;
+    let observation = run_once(&mut worker, Frame { timeout: plan.cadence.timeout, ..Frame::default() }).await;
     let failed = observation.outcome.is_err();
     let mut text = format!("{} ({})\n", plan.name, plan.kind.name);
     // Writing to a String cannot fail.

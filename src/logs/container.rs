@@ -1,6 +1,5 @@
 //! Follows the log of a container, through the socket of Docker or Podman.
 
-mod docker;
 mod frames;
 mod ledger;
 
@@ -8,9 +7,9 @@ use super::From;
 use super::checkpoint::{Keeper, Start};
 use super::intake::Intake;
 use super::stream::{self, Batch, End, Incidents, Sink, Stream, pump, unless_stopped};
+use crate::machine::docker::{Answer, DEFAULT_SOCKET, Docker, Inspected, Logs};
 use crate::observation::{Failure, Reason};
 use crate::values::Invalid;
-use docker::{Answer, Docker, Inspected, Logs};
 use frames::{Demux, Line};
 use ledger::{Ledger, Seen};
 use schemars::JsonSchema;
@@ -37,7 +36,7 @@ pub struct Config {
 }
 
 fn default_socket() -> PathBuf {
-    "/var/run/docker.sock".into()
+    DEFAULT_SOCKET.into()
 }
 
 impl Config {
@@ -154,16 +153,12 @@ impl Container {
     async fn replay(&self, inspected: &Inspected, ask: &Logs, ledger: &mut Ledger) -> Result<(), Failure> {
         let mut answer = self.docker.logs(&inspected.id, ask).await?;
         let mut demux = Demux::new(inspected.config.tty);
-        loop {
-            match answer.next().await {
-                Ok(bytes) => demux.feed(&bytes, &mut |line, open| {
-                    ledger.note(line.stamp, open);
-                })?,
-                Err(End::Over) => return Ok(()),
-                Err(End::Failed(failure)) => return Err(failure),
-                Err(End::Stopped) => return Err(Failure::new(Reason::Connect, "the answer was broken off")),
-            }
+        while let Some(bytes) = answer.next().await? {
+            demux.feed(&bytes, &mut |line, open| {
+                ledger.note(line.stamp, open);
+            })?;
         }
+        Ok(())
     }
 
     /// The container has ended, or only its stream has: in the first case what it wrote last is a line without an end.
@@ -196,7 +191,7 @@ impl Stream for Lines {
     type Position = Position;
 
     async fn read(&mut self, batch: &mut Batch<Position>) -> Result<(), End> {
-        let bytes = self.answer.next().await?;
+        let bytes = self.answer.next().await?.ok_or(End::Over)?;
         let ledger = &mut self.ledger;
         Ok(self.demux.feed(&bytes, &mut |line, open| take(ledger, line, open, batch))?)
     }

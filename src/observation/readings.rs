@@ -1,6 +1,7 @@
 //! What a run writes down while it runs.
 
 use super::{Family, FamilyType, Labels, Phase, Signal};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -28,8 +29,13 @@ impl Reading {
     }
 }
 
+/// Who is shown what a run has written while it still goes on.
+pub trait Audience: Send + Sync {
+    /// Takes over gauges and adds increments, which are not told again at the end of the run.
+    fn hear(&self, gauges: &[Reading], increments: &[Reading]);
+}
+
 /// The sheet on which a probe writes what it sees, as soon as it sees it: a failed run keeps what came before.
-#[derive(Debug)]
 pub struct Readings {
     gauges: Vec<Reading>,
     increments: Vec<Reading>,
@@ -38,6 +44,19 @@ pub struct Readings {
     phases: [Option<Duration>; Phase::ALL.len()],
     running: Option<(Phase, Instant)>,
     deadline: Instant,
+    audience: Option<Arc<dyn Audience>>,
+}
+
+impl fmt::Debug for Readings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readings")
+            .field("gauges", &self.gauges)
+            .field("increments", &self.increments)
+            .field("signals", &self.signals)
+            .field("notes", &self.notes)
+            .field("phases", &self.phases)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Readings {
@@ -50,13 +69,15 @@ impl Default for Readings {
             phases: [None; Phase::ALL.len()],
             running: None,
             deadline: Instant::now(),
+            audience: None,
         }
     }
 }
 
 impl Readings {
-    /// Empties the sheet for the next run, which must be done by `deadline`; the memory is kept.
-    pub fn begin(&mut self, deadline: Instant) {
+    /// Empties the sheet for the next run, which must be done by `deadline`; the memory is kept. The audience, if there is
+    /// one, hears what is written when the probe says so.
+    pub fn begin(&mut self, deadline: Instant, audience: Option<Arc<dyn Audience>>) {
         self.gauges.clear();
         self.increments.clear();
         self.signals.clear();
@@ -64,6 +85,16 @@ impl Readings {
         self.phases = [None; Phase::ALL.len()];
         self.running = None;
         self.deadline = deadline;
+        self.audience = audience;
+    }
+
+    /// Shows the gauges and increments that were written so far before the run ends: for what must be seen while it
+    /// lasts, such as the number of the attempt that hangs.
+    pub fn show(&mut self) {
+        if let Some(audience) = &self.audience {
+            audience.hear(&self.gauges, &self.increments);
+            self.increments.clear();
+        }
     }
 
     /// When the runner will end this run: for a probe that divides its time.
@@ -179,6 +210,11 @@ impl Readings {
             Some(known) => known.value = value,
             None => self.gauges.push(reading),
         }
+    }
+
+    /// Writes a gauge that stands on another sheet.
+    pub fn take_over(&mut self, reading: &Reading) {
+        self.push_gauge(reading.family, reading.labels.clone(), reading.value);
     }
 
     fn push_increment(&mut self, family: &'static Family, labels: Option<Arc<Labels>>, value: f64) {

@@ -23,7 +23,7 @@ pub use self::mounts::Config as DiskConfig;
 pub use self::network::Config as NetworkConfig;
 use self::network::Network;
 use self::snapshot::{Memory, Snapshot};
-use super::{Context, Kind};
+use super::{Context, Kind, Settings};
 use crate::observation::{Failure, Labels, Readings, Reason};
 use crate::values::{Invalid, Period, Thresholds};
 use schemars::JsonSchema;
@@ -66,12 +66,10 @@ pub struct Config {
     pub networks: NetworkConfig,
 }
 
-impl Config {
-    /// Builds the probe.
-    ///
-    /// # Errors
-    /// None: patterns that exist are right, and thresholds are the loader's.
-    pub fn build(&self, _: &Context) -> Result<Probe, Vec<Invalid>> {
+impl Settings for Config {
+    type Probe = Probe;
+
+    fn build(&self, _: &Context) -> Result<Probe, Vec<Invalid>> {
         Ok(Probe::new(self.clone(), Disks::new(Arc::new(statvfs))))
     }
 }

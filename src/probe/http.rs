@@ -1,48 +1,29 @@
 //! Asks for a page over a new connection, as a stranger would, and holds status, headers, body and JSON fields against
 //! what is expected.
 //!
-//! The room has its own small rooms: `request` and `auth` (what is sent), `trust` (whom over TLS), `redirect` (where an
-//! answer leads), `exchange` (one request over one connection), `stream` (plain or TLS), `body` (read, inflate, bound),
-//! `expect` (status, headers, body), `json` (fields), `excerpt` (what of an answer may stand in a failure). Only this
-//! file knows the order.
+//! How an answer is fetched stands in the room `fetch`. Here is what it must be: `expect` (status, headers, body) and
+//! `json` (fields). Only this file knows the order.
 //!
 //! Of several things that are wrong the first in this order gives the reason: the status; an answer that breaks off or
 //! is too large; headers and body; of the JSON fields a missing one before a stale one before one with a wrong type or
 //! value. The detail names all of them.
 
-mod auth;
-mod body;
-mod excerpt;
-mod exchange;
 mod expect;
 mod json;
-mod redirect;
-mod request;
-mod stream;
 #[cfg(test)]
 mod tests;
-mod trust;
 
-pub use auth::{Auth, Basic};
 pub use expect::{Expect, StatusRange};
 pub use json::{Field, JsonType, Scalar};
-pub use redirect::Redirects;
-pub use request::Method;
 
-use super::{Context, Kind};
+use super::{Context, Kind, Settings};
+use crate::fetch::{Answer, Ask, Auth, Fetcher, Method, Outcome, Protocol, Redirects, trim};
 use crate::net::{IpChoice, TLS_FAMILIES, TlsConfig};
 use crate::observation::{Failure, Family, Readings, Reason, Scope, unix_now};
 use crate::values::{HttpUrl, Invalid, Secret};
-use excerpt::Redactor;
-use exchange::{Answer, exchange};
-use redirect::Step;
-use request::{Hop, Template};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use tokio::time::Instant;
-use trust::Tls;
 
 static STATUS_CODE: Family =
     Family::gauge("banken_probe_http_status_code", Scope::Probe, &[], "Status code of the last answer");
@@ -100,29 +81,6 @@ pub static KIND: Kind = Kind {
     signals: &[],
 };
 
-/// Which version of HTTP is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// What the target chooses in the TLS handshake; HTTP/1.1 in clear.
-    #[default]
-    Auto,
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2; in clear with prior knowledge (RFC 9113, section 3.3).
-    Http2,
-}
-
-impl Protocol {
-    fn alpn(self) -> &'static [&'static [u8]] {
-        match self {
-            Protocol::Auto => &[b"h2", b"http/1.1"],
-            Protocol::Http1 => &[b"http/1.1"],
-            Protocol::Http2 => &[b"h2"],
-        }
-    }
-}
-
 /// The block `http:`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -161,14 +119,23 @@ pub struct Config {
     pub tls: TlsConfig,
 }
 
-impl Config {
-    /// Builds the probe.
-    ///
-    /// # Errors
-    /// Every mistake in the block, with its path.
-    pub fn build(&self, context: &Context) -> Result<Probe, Vec<Invalid>> {
+impl Settings for Config {
+    type Probe = Probe;
+
+    fn build(&self, context: &Context) -> Result<Probe, Vec<Invalid>> {
         let mut invalid = Vec::new();
-        let template = Template::new(self, &mut invalid);
+        let ask = Ask {
+            url: &self.url,
+            method: &self.method,
+            headers: &self.headers,
+            body: self.body.as_ref(),
+            auth: self.auth.as_ref(),
+            redirects: self.redirects,
+            protocol: self.protocol,
+            ip: self.ip,
+            tls: &self.tls,
+        };
+        let fetcher = Fetcher::new(&ask, &context.roots, &mut invalid);
         let needs_body = self.expect.needs_body() || !self.json.is_empty();
         self.expect.check(needs_body, &mut invalid);
         if needs_body && self.method.has_no_body() {
@@ -176,81 +143,50 @@ impl Config {
             invalid.push(Invalid::new("method", message));
         }
         let fields = json::Fields::new(&self.json, &mut invalid);
-        let mut tls = Tls::new(self, context);
-        if let Err(mistakes) = tls.prepare(template.first.is_https()) {
-            invalid.extend(mistakes.into_iter().map(|mistake| mistake.within("tls")));
-        }
         if !invalid.is_empty() {
             return Err(invalid);
         }
-        Ok(Probe {
-            redactor: Redactor::new(self),
-            template,
-            tls,
-            expect: self.expect.clone(),
-            needs_body,
-            fields,
-            redirects: self.redirects,
-            protocol: self.protocol,
-            ip: self.ip,
-            body: Vec::new(),
-        })
+        Ok(Probe { fetcher, expect: self.expect.clone(), needs_body, fields, body: Vec::new() })
     }
 }
 
 /// An HTTP probe that was built.
 pub struct Probe {
-    template: Template,
-    tls: Tls,
+    fetcher: Fetcher,
     expect: Expect,
     needs_body: bool,
     fields: json::Fields,
-    redirects: Redirects,
-    protocol: Protocol,
-    ip: IpChoice,
-    redactor: Redactor,
     body: Vec<u8>,
 }
-
-/// A body buffer larger than this is given back after the run: thousands of probes must not each keep their largest.
-const KEPT_CAPACITY: usize = 64 * 1024;
-
-/// How long the begin of the body of a wrong answer is waited for; it only makes the failure easier to understand.
-const EXCERPT_PATIENCE: Duration = Duration::from_secs(1);
 
 impl super::Probe for Probe {
     async fn run(&mut self, out: &mut Readings) -> Result<(), Failure> {
         self.fields.begin(out);
         let result = self.ask(out).await;
         out.leave();
-        if self.body.capacity() > KEPT_CAPACITY {
-            self.body = Vec::new();
-        }
+        trim(&mut self.body);
         result
     }
 }
 
 impl Probe {
-    /// Follows redirects until there is an answer, and judges it.
+    /// Asks until there is an answer that stays, and judges it.
     async fn ask(&mut self, out: &mut Readings) -> Result<(), Failure> {
-        let mut next: Option<Hop> = None;
-        let mut trail = redirect::Trail::default();
-        loop {
-            let hop = next.as_ref().unwrap_or(&self.template.first);
-            let client = if hop.is_https() { Some(self.tls.client(hop.host())?) } else { None };
-            let answer = exchange(hop, client, self.protocol, self.ip, out).await?;
-            let status = answer.head.status;
-            out.set(&STATUS_CODE, f64::from(status.as_u16()));
-            out.set(&REDIRECTS, trail.len() as f64);
-            if self.expect.accepts(status.as_u16()) {
-                return self.judge(answer, out).await;
-            }
-            match self.redirects.step(&self.template, hop, &answer.head, &mut trail)? {
-                Step::Follow(hop) => {
-                    out.note("redirect", hop.origin());
-                    next = Some(*hop);
+        let expect = &self.expect;
+        let asked = self.fetcher.ask(out, |status, redirects, out| {
+            out.set(&STATUS_CODE, f64::from(status));
+            out.set(&REDIRECTS, redirects as f64);
+            expect.accepts(status)
+        });
+        match asked.await? {
+            Outcome::Accepted(answer) => self.judge(answer, out).await,
+            Outcome::Refused(answer, remark) => {
+                let expected = self.expect.statuses();
+                let (failure, bytes) = self.fetcher.refusal(answer, remark, &expected, &mut self.body, out).await;
+                if let Some(bytes) = bytes {
+                    out.set(&BODY_BYTES, bytes as f64);
                 }
-                Step::Stay(remark) => return Err(self.refuse(answer, remark, out).await),
+                Err(failure)
             }
         }
     }
@@ -259,7 +195,7 @@ impl Probe {
     async fn judge(&mut self, mut answer: Answer, out: &mut Readings) -> Result<(), Failure> {
         let cap = self.expect.max_body.0;
         let keep = if self.needs_body { usize::MAX } else { 0 };
-        let bytes = body::read(&mut answer, cap, keep, &mut self.body).await;
+        let bytes = answer.read(cap, keep, &mut self.body).await;
         out.leave();
         let mut wrong = self.expect.judge_headers(&answer.head.headers);
         // The connection ends here, before the work that needs none.
@@ -271,33 +207,11 @@ impl Probe {
                 return Err(gather(wrong));
             }
         }
-        wrong.extend(self.expect.judge_body(&self.body, &self.redactor));
+        wrong.extend(self.expect.judge_body(&self.body, self.fetcher.redactor()));
         if !self.fields.is_empty() {
-            self.fields.judge(&self.body, unix_now(), &self.redactor, out, &mut wrong);
+            self.fields.judge(&self.body, unix_now(), self.fetcher.redactor(), out, &mut wrong);
         }
         if wrong.is_empty() { Ok(()) } else { Err(gather(wrong)) }
-    }
-
-    /// The failure of an answer with another status than expected.
-    async fn refuse(&mut self, mut answer: Answer, remark: &'static str, out: &mut Readings) -> Failure {
-        let status = answer.head.status.as_u16();
-        let mut detail = format!("HTTP {status} where {} was expected", self.expect.statuses());
-        if !remark.is_empty() {
-            detail.push_str("; ");
-            detail.push_str(remark);
-        }
-        let enough = self.redactor.wanted_bytes();
-        let reading = body::read(&mut answer, enough as u64, enough, &mut self.body);
-        // An answer that dribbles must not turn a known status into a timeout.
-        let left = out.deadline().saturating_duration_since(Instant::now()) / 2;
-        if let Ok(Ok(bytes)) = tokio::time::timeout(left.min(EXCERPT_PATIENCE), reading).await {
-            out.set(&BODY_BYTES, bytes as f64);
-        }
-        if !self.body.is_empty() {
-            detail.push_str("; the body begins: ");
-            detail.push_str(&self.redactor.excerpt(&self.body));
-        }
-        Failure::new(if matches!(status, 401 | 403 | 407) { Reason::Auth } else { Reason::Status }, detail)
     }
 }
 

@@ -5,7 +5,6 @@
 
 mod families;
 mod find;
-mod procfs;
 mod text;
 mod time;
 mod track;
@@ -24,7 +23,7 @@ use self::time::{Boot, Load};
 use self::track::Tracker;
 pub use self::user::User;
 use self::watch::Watch;
-use super::{Context, Kind};
+use super::{Context, Kind, Settings};
 use crate::observation::{Failure, Readings, Reason, unix_now};
 use crate::values::{Invalid, Pattern};
 use schemars::JsonSchema;
@@ -77,12 +76,10 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Builds the probe.
-    ///
-    /// # Errors
-    /// When not exactly one selector is there, when it could not mean anything, or when the user does not exist.
-    pub fn build(&self, _: &Context) -> Result<Probe, Vec<Invalid>> {
+impl Settings for Config {
+    type Probe = Probe;
+
+    fn build(&self, _: &Context) -> Result<Probe, Vec<Invalid>> {
         let mut invalid = self.mistakes();
         let uid = self.user.as_ref().and_then(|user| {
             user.uid(Path::new("/etc/passwd")).map_err(|message| invalid.push(Invalid::new("user", message))).ok()
@@ -106,7 +103,9 @@ impl Config {
             }
         }
     }
+}
 
+impl Config {
     fn mistakes(&self) -> Vec<Invalid> {
         let mut invalid = Vec::new();
         if let Some(name) = &self.name

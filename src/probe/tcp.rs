@@ -1,6 +1,6 @@
 //! Opens a TCP connection; optionally says something and expects an answer.
 
-use super::{Context, Kind};
+use super::{Context, Kind, Settings};
 use crate::net::{IpChoice, dial};
 use crate::observation::{Failure, Phase, Readings, Reason};
 use crate::values::{Address, Invalid, Pattern, Secret};
@@ -41,12 +41,10 @@ pub struct Config {
     pub expect: Option<Pattern>,
 }
 
-impl Config {
-    /// Builds the probe.
-    ///
-    /// # Errors
-    /// None: an address and a pattern that exist are right.
-    pub fn build(&self, _: &Context) -> Result<Probe, Vec<Invalid>> {
+impl Settings for Config {
+    type Probe = Probe;
+
+    fn build(&self, _: &Context) -> Result<Probe, Vec<Invalid>> {
         Ok(Probe { config: self.clone(), heard: Vec::new() })
     }
 }

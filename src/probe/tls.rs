@@ -1,6 +1,6 @@
 //! Makes a TLS handshake and says until when the certificate is valid.
 
-use super::{Context, Kind};
+use super::{Context, Kind, Settings};
 use crate::net::{IpChoice, TLS_FAMILIES, TlsClient, TlsConfig, dial};
 use crate::observation::{Failure, Readings, Reason};
 use crate::values::{Address, Certificates, Invalid, PrivateKey};
@@ -45,12 +45,10 @@ pub struct Config {
     pub server_name: Option<String>,
 }
 
-impl Config {
-    /// Builds the probe.
-    ///
-    /// # Errors
-    /// Mistakes in the certificates and names of the block.
-    pub fn build(&self, context: &Context) -> Result<Probe, Vec<Invalid>> {
+impl Settings for Config {
+    type Probe = Probe;
+
+    fn build(&self, context: &Context) -> Result<Probe, Vec<Invalid>> {
         let tls = TlsConfig {
             ca: self.ca.clone(),
             cert: self.cert.clone(),

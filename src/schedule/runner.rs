@@ -1,23 +1,33 @@
 //! One run: the only place that knows timeout, span, duration and what an own fault does to the outcome.
 
 use super::Pulse;
-use crate::observation::{Failure, Observation, Readings, Reason, unix_now};
+use crate::observation::{Audience, Failure, Observation, Readings, Reason, unix_now};
 use crate::probe::{DURATION, Probe};
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Runs a probe once and says what it saw, written on `sheet`.
-pub async fn run_once(
-    probe: &mut impl Probe,
-    mut sheet: Readings,
-    timeout: Duration,
-    pulse: Option<&Pulse>,
-) -> Observation {
+/// What a run is given beside its probe.
+#[derive(Default)]
+pub struct Frame<'a> {
+    /// What it is written on; the memory of a former one.
+    pub sheet: Readings,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// By which our own stalls are known.
+    pub pulse: Option<&'a Pulse>,
+    /// Who is shown what it writes while it goes on.
+    pub audience: Option<Arc<dyn Audience>>,
+}
+
+/// Runs a probe once and says what it saw.
+pub async fn run_once(probe: &mut impl Probe, frame: Frame<'_>) -> Observation {
+    let Frame { mut sheet, timeout, pulse, audience } = frame;
     let started_at = unix_now();
     let started = Instant::now();
-    sheet.begin(started + timeout);
+    sheet.begin(started + timeout, audience);
     // A probe that panics is a defect, and must not end the watch of its target without a word.
     let run = AssertUnwindSafe(probe.run(&mut sheet)).catch_unwind();
     let mut outcome = match timeout_at(started + timeout, run).await {
@@ -87,7 +97,7 @@ mod tests {
     }
 
     async fn run(mut fake: Fake, pulse: Option<&Pulse>) -> Observation {
-        run_once(&mut fake, Readings::default(), Duration::from_secs(10), pulse).await
+        run_once(&mut fake, Frame { timeout: Duration::from_secs(10), pulse, ..Frame::default() }).await
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ fn probe() -> Probe {
 
 async fn run(probe: &mut Probe) -> Readings {
     let mut out = Readings::default();
-    out.begin(Instant::now() + Duration::from_secs(10));
+    out.begin(Instant::now() + Duration::from_secs(10), None);
     assert_eq!(probe.run(&mut out).await, Ok(()));
     out
 }
@@ -90,7 +90,7 @@ async fn a_stuck_file_system_fails_the_run_after_everything_else_was_written() {
     }));
     let mut probe = Probe::new(Config::default(), stuck);
     let mut out = Readings::default();
-    out.begin(Instant::now() + Duration::from_millis(400));
+    out.begin(Instant::now() + Duration::from_millis(400), None);
     let failure = probe.run(&mut out).await.unwrap_err();
     assert_eq!(failure.reason, Reason::Timeout);
     assert!(failure.detail.contains("the file system at /"), "{}", failure.detail);

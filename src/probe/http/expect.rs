@@ -1,6 +1,6 @@
 //! What the status, the headers and the body of an answer must be.
 
-use super::excerpt::Redactor;
+use crate::fetch::Redactor;
 use crate::observation::{Failure, Reason};
 use crate::values::{Invalid, Pattern, Size};
 use http::HeaderMap;

@@ -9,7 +9,7 @@
 mod age;
 mod check;
 
-use super::excerpt::Redactor;
+use crate::fetch::Redactor;
 use crate::observation::{Failure, Family, Labels, Readings, Reason, Scope};
 use crate::values::{Invalid, JsonPath, Period, check_name};
 use check::{Problem, export_value, problem_of};

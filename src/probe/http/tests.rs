@@ -11,7 +11,7 @@ mod wire;
 
 use super::{Config, Probe};
 use crate::observation::{Failure, Labels, Phase, Readings, Reason};
-use crate::probe::{Context, Probe as _};
+use crate::probe::{Context, Probe as _, Settings as _};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ fn build(yaml: &str) -> Probe {
 /// Runs a probe once, with the runner's part of the contract: a deadline and its reason.
 async fn run(probe: &mut Probe, deadline: Duration) -> (Result<(), Failure>, Readings) {
     let mut out = Readings::default();
-    out.begin(Instant::now() + deadline);
+    out.begin(Instant::now() + deadline, None);
     let result = tokio::time::timeout(deadline, probe.run(&mut out)).await;
     (result.unwrap_or_else(|_| Err(Failure::new(Reason::Timeout, "no answer in time"))), out)
 }

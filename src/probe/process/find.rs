@@ -3,8 +3,8 @@
 //! `/proc` is read directly: sysinfo keeps a record (and an open file) of every process of the host, matched or not,
 //! for each probe, while here nothing of an unmatched process outlives the look at it.
 
-use super::procfs::{Reader, Stat, effective_uid, open_fds, seen, status_number};
 use super::text::{base_name, joined, parse_pid, without_deleted};
+use crate::machine::procfs::{Reader, Stat, effective_uid, open_fds, seen, status_number};
 use crate::observation::{Failure, Reason, is_own_shortage};
 use crate::values::Pattern;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};

@@ -117,7 +117,7 @@ async fn a_plain_body_of_ten_gigabytes_is_left_at_the_bound() {
     })
     .await;
     let failure = failure(&format!("url: {}", fake.url())).await;
-    assert_eq!(failure, Failure::new(Reason::Limit, "the body is larger than 1048576 bytes (expect.max_body)"));
+    assert_eq!(failure, Failure::new(Reason::Limit, "the body is larger than 1048576 bytes (max_body)"));
     let written = tokio::time::timeout(DEADLINE, told).await.unwrap().unwrap();
     assert!(written < 64 << 20, "the connection was closed, but {written} bytes were taken");
 }

@@ -1,7 +1,7 @@
 //! Whom we trust over TLS, and to whom we show our own certificate.
 
+use super::Ask;
 use super::request::host_of;
-use super::{Config, Context};
 use crate::net::{Roots, TlsClient, TlsConfig};
 use crate::observation::{Failure, Reason};
 use crate::values::Invalid;
@@ -18,12 +18,12 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) fn new(config: &Config, context: &Context) -> Self {
+    pub(super) fn new(ask: &Ask<'_>, roots: &Roots) -> Self {
         Self {
-            config: config.tls.clone(),
-            alpn: config.protocol.alpn(),
-            roots: context.roots.clone(),
-            own_host: host_of(config.url.uri()),
+            config: ask.tls.clone(),
+            alpn: ask.protocol.alpn(),
+            roots: roots.clone(),
+            own_host: host_of(ask.url.uri()),
             own: None,
             foreign: None,
         }

@@ -1,6 +1,6 @@
 //! What of a target's answer may stand in a failure: short, on one line, and never a secret that it echoed.
 
-use super::Config;
+use super::Ask;
 use std::borrow::Cow;
 
 /// The most characters of a body in a failure.
@@ -15,17 +15,17 @@ const MAX_UTF8: usize = 4;
 /// Shorter texts are no secrets, and hiding them would make holes in every sentence.
 const SHORTEST_SECRET: usize = 3;
 
-/// Hides the secrets of one probe in what its target says.
-pub(super) struct Redactor {
+/// Hides the secrets of one request in what its target says.
+pub struct Redactor {
     secrets: Vec<String>,
     longest: usize,
 }
 
 impl Redactor {
-    pub(super) fn new(config: &Config) -> Self {
-        let mut secrets: Vec<String> = config.headers.values().map(|value| value.expose().to_owned()).collect();
-        secrets.extend(config.body.as_ref().map(|body| body.expose().to_owned()));
-        if let Some(auth) = &config.auth {
+    pub(super) fn new(ask: &Ask<'_>) -> Self {
+        let mut secrets: Vec<String> = ask.headers.values().map(|value| value.expose().to_owned()).collect();
+        secrets.extend(ask.body.map(|body| body.expose().to_owned()));
+        if let Some(auth) = ask.auth {
             secrets.extend(auth.secrets());
         }
         secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
@@ -41,13 +41,13 @@ impl Redactor {
     }
 
     /// The begin of a body.
-    pub(super) fn excerpt(&self, body: &[u8]) -> String {
+    pub fn excerpt(&self, body: &[u8]) -> String {
         let begin = &body[..body.len().min(self.wanted_bytes())];
         shorten(&self.redact(&String::from_utf8_lossy(begin)), MAX_CHARS)
     }
 
     /// A string of the answer, in quotes.
-    pub(super) fn quote(&self, text: &str) -> String {
+    pub fn quote(&self, text: &str) -> String {
         format!("\"{}\"", shorten(&self.redact(text), MAX_VALUE_CHARS))
     }
 

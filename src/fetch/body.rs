@@ -54,7 +54,7 @@ impl Sink<'_> {
         let room = self.keep.saturating_sub(self.kept.len()).min(bytes.len());
         self.kept.extend_from_slice(&bytes[..room]);
         if self.seen > self.cap {
-            let detail = format!("the body is larger than {} bytes (expect.max_body)", self.cap);
+            let detail = format!("the body is larger than {} bytes (max_body)", self.cap);
             return Err(Failure::new(Reason::Limit, detail));
         }
         Ok(())

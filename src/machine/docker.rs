@@ -1,6 +1,5 @@
-//! The two questions that Docker is asked, over its Unix socket.
+//! What Docker is asked over its Unix socket, or Podman, which speaks alike.
 
-use crate::logs::stream::End;
 use crate::observation::{Failure, Reason};
 use crate::values::one_line;
 use bytes::Bytes;
@@ -16,6 +15,9 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+
+/// Where Docker listens.
+pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// How long an answer may take to begin, and a short one to end.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -195,22 +197,22 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Waits for more of the body. It may be dropped while it waits without losing anything.
+    /// Waits for more of the body; nothing at its end. It may be dropped while it waits without losing anything.
     ///
     /// # Errors
-    /// At its end.
-    pub async fn next(&mut self) -> Result<Bytes, End> {
+    /// [`Reason::Connect`] when it is broken off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             match self.response.body_mut().frame().await {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        return Ok(data);
+                        return Ok(Some(data));
                     }
                 }
                 Some(Err(error)) => {
-                    return Err(Failure::new(Reason::Connect, format!("Docker broke the log off: {error}")).into());
+                    return Err(Failure::new(Reason::Connect, format!("Docker broke the log off: {error}")));
                 }
-                None => return Err(End::Over),
+                None => return Ok(None),
             }
         }
     }

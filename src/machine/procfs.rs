@@ -9,23 +9,23 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// The fields of `/proc/PID/stat` that matter here; all of them cost one read, and none of them stalls the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stat {
+pub struct Stat {
     /// Ended, and only kept until its parent asks for the exit status.
-    pub(super) zombie: bool,
+    pub zombie: bool,
     /// A thread of the kernel, which has no program.
-    pub(super) kernel_thread: bool,
+    pub kernel_thread: bool,
     /// User and system time of all its threads, in clock ticks.
-    pub(super) cpu_ticks: u64,
+    pub cpu_ticks: u64,
     /// Number of threads.
-    pub(super) threads: u64,
+    pub threads: u64,
     /// When it started, in clock ticks since the boot.
-    pub(super) start: u64,
+    pub start: u64,
     /// Resident memory, in pages.
-    pub(super) resident_pages: u64,
+    pub resident_pages: u64,
 }
 
 /// Parses `/proc/PID/stat`. The name in it may hold spaces and brackets, so everything is counted from the last one.
-pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
+pub fn parse_stat(text: &[u8]) -> Option<Stat> {
     let name_end = memchr::memrchr(b')', text)?;
     let mut fields = std::str::from_utf8(&text[name_end + 1..]).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
@@ -46,12 +46,12 @@ pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
 }
 
 /// The first number of a line of `/proc/PID/status`, such as `Tgid`.
-pub(super) fn status_number(text: &[u8], key: &str) -> Option<u32> {
+pub fn status_number(text: &[u8], key: &str) -> Option<u32> {
     status_fields(text, key)?.next()?.parse().ok()
 }
 
 /// The effective user of `/proc/PID/status`, which is the one that `ps` shows.
-pub(super) fn effective_uid(text: &[u8]) -> Option<u32> {
+pub fn effective_uid(text: &[u8]) -> Option<u32> {
     status_fields(text, "Uid")?.nth(1)?.parse().ok()
 }
 
@@ -67,7 +67,7 @@ const MAX_READ: u64 = 64 * 1024;
 
 /// Reads files of `/proc/PID` into one buffer.
 #[derive(Default)]
-pub(super) struct Reader {
+pub struct Reader {
     buffer: Vec<u8>,
 }
 
@@ -76,7 +76,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Reason::Local`] when we ran out of something ourselves, which says nothing about any process.
-    pub(super) fn read(&mut self, pid: i32, file: &str) -> Result<Option<&[u8]>, Failure> {
+    pub fn read(&mut self, pid: i32, file: &str) -> Result<Option<&[u8]>, Failure> {
         self.buffer.clear();
         let result = File::open(format!("/proc/{pid}/{file}"))
             .and_then(|file| file.take(MAX_READ).read_to_end(&mut self.buffer));
@@ -84,13 +84,19 @@ impl Reader {
     }
 
     /// `/proc/PID/stat`, parsed.
-    pub(super) fn stat(&mut self, pid: i32) -> Result<Option<Stat>, Failure> {
+    ///
+    /// # Errors
+    /// [`Reason::Local`] when we ran out of something ourselves.
+    pub fn stat(&mut self, pid: i32) -> Result<Option<Stat>, Failure> {
         Ok(self.read(pid, "stat")?.and_then(parse_stat))
     }
 }
 
 /// Divides errors into those about the process, which then is not seen, and those of our own.
-pub(super) fn seen<T>(result: io::Result<T>) -> Result<Option<T>, Failure> {
+///
+/// # Errors
+/// [`Reason::Local`] when we ran out of something ourselves.
+pub fn seen<T>(result: io::Result<T>) -> Result<Option<T>, Failure> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if is_own_shortage(&error) => Err(Failure::io(Reason::Local, "cannot read /proc", &error)),
@@ -99,7 +105,10 @@ pub(super) fn seen<T>(result: io::Result<T>) -> Result<Option<T>, Failure> {
 }
 
 /// How many descriptors a process has open, `None` where we may not know.
-pub(super) fn open_fds(pid: i32) -> Result<Option<u64>, Failure> {
+///
+/// # Errors
+/// [`Reason::Local`] when we ran out of something ourselves.
+pub fn open_fds(pid: i32) -> Result<Option<u64>, Failure> {
     let folder = format!("/proc/{pid}/fd");
     // Since Linux 6.2 the folder's size is the count, which spares listing it; before that the size is 0.
     let size = seen(std::fs::metadata(&folder))?.map_or(0, |metadata| metadata.len());

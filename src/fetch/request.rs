@@ -1,6 +1,6 @@
 //! What is sent: everything about it is made when the probe is built, a run only clones it.
 
-use super::Config;
+use super::Ask;
 use crate::values::{Invalid, Secret};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -20,7 +20,7 @@ pub struct Method(http::Method);
 
 impl Method {
     /// Whether answers to it never have a body.
-    pub(super) fn has_no_body(&self) -> bool {
+    pub fn has_no_body(&self) -> bool {
         self.0 == http::Method::HEAD
     }
 }
@@ -58,9 +58,9 @@ pub(super) struct Template {
 
 impl Template {
     /// Gathers headers and credentials; every mistake in them is written to `invalid`.
-    pub(super) fn new(config: &Config, invalid: &mut Vec<Invalid>) -> Self {
+    pub(super) fn new(ask: &Ask<'_>, invalid: &mut Vec<Invalid>) -> Self {
         let mut custom = HeaderMap::new();
-        for (name, value) in &config.headers {
+        for (name, value) in ask.headers {
             let path = || format!("headers.{name}");
             match custom_header(name, value) {
                 Ok((name, _)) if custom.contains_key(&name) => {
@@ -72,7 +72,7 @@ impl Template {
                 Err(message) => invalid.push(Invalid::new(path(), message)),
             }
         }
-        if let Some(auth) = &config.auth {
+        if let Some(auth) = ask.auth {
             if custom.contains_key(header::AUTHORIZATION) {
                 let message = "auth and a header authorization are both set: keep one";
                 invalid.push(Invalid::new("auth", message));
@@ -85,8 +85,8 @@ impl Template {
                 Err(mistake) => invalid.push(mistake),
             }
         }
-        let body = config.body.as_ref().map_or_else(Bytes::new, |body| body.expose().to_owned().into());
-        Self { first: Hop::new(config.url.uri(), config.method.0.clone(), Some(&custom), body.clone()), body }
+        let body = ask.body.map_or_else(Bytes::new, |body| body.expose().to_owned().into());
+        Self { first: Hop::new(ask.url.uri(), ask.method.0.clone(), Some(&custom), body.clone()), body }
     }
 
     /// The request to where an answer leads: credentials, custom headers and body only stay with their origin.

@@ -1,9 +1,9 @@
 //! One request over one new connection. Everything happens in the task that asks: when it is dropped (the runner's
 //! timeout), the connection and all that belongs to it are gone.
 
-use super::Protocol;
 use super::request::Hop;
 use super::stream::Stream;
+use super::{Protocol, body};
 use crate::net::{IpChoice, TlsClient, dial};
 use crate::observation::{Failure, Phase, Readings, Reason};
 use bytes::Bytes;
@@ -22,8 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 /// The head of an answer, and its body still on the way.
-pub(super) struct Answer {
-    pub(super) head: response::Parts,
+pub struct Answer {
+    /// Status and headers.
+    pub head: response::Parts,
     body: Incoming,
     wire: Wire,
 }
@@ -71,6 +72,20 @@ pub(super) async fn exchange(
 }
 
 impl Answer {
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// Reads the body; the first `keep` bytes of it are put into `kept`. Gives its size after inflating.
+    ///
+    /// # Errors
+    /// [`Reason::Limit`] for more than `cap` bytes; [`Reason::Protocol`] when it breaks off, or is encoded in a way
+    /// that was not asked for.
+    pub async fn read(&mut self, cap: u64, keep: usize, kept: &mut Vec<u8>) -> Result<u64, Failure> {
+        body::read(self, cap, keep, kept).await
+    }
+
     /// The next piece of the body.
     pub(super) async fn chunk(&mut self) -> Option<Result<Bytes, Failure>> {
         loop {
