@@ -35,6 +35,7 @@ fn cell(number: usize) -> Arc<ProbeCell> {
         limits: Vec::new(),
         reasons: banken::probe::http::KIND.reasons,
         families: &[],
+        depends_on: Vec::new(),
     });
     for run in 0..20 {
         let mut readings = Readings::default();
@@ -44,7 +45,7 @@ fn cell(number: usize) -> Arc<ProbeCell> {
         readings.leave();
         let duration = Duration::from_micros(137 * run + number as u64);
         let observation = Observation { started_at: 1_766_917_800.123, duration, outcome: Ok(()), readings };
-        cell.publish(observation, Instant::now());
+        Board::default().publish(&cell, observation, Instant::now());
     }
     Arc::new(cell)
 }

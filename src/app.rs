@@ -38,6 +38,7 @@ pub fn descriptor(plan: &Plan) -> Descriptor {
         limits: plan.limits.clone(),
         reasons: plan.kind.reasons,
         families: plan.kind.families,
+        depends_on: plan.depends_on.clone(),
     }
 }
 
@@ -265,7 +266,6 @@ impl App {
             .collect();
         let mut cells: Vec<Arc<ProbeCell>> = kept.values().map(|running| Arc::clone(&running.cell)).collect();
         cells.extend(fresh.iter().map(|(_, _, cell)| Arc::clone(cell)));
-        cells.sort_by(|a, b| a.descriptor().name.cmp(&b.descriptor().name));
         self.board.replace_probes(cells);
         self.running = kept;
         for (plan, worker, cell) in fresh {

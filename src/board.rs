@@ -3,6 +3,7 @@
 //! Senses write into cells, everything that looks outward reads them. A cell outlives a reload if its name and kind
 //! stay, so its counters go on; a removed one is gone from the next reading.
 
+mod blame;
 mod histogram;
 mod job_cell;
 mod log_cell;
@@ -11,6 +12,7 @@ mod probe_cell;
 mod record;
 pub mod report;
 
+pub use blame::{Blame, Dependency};
 pub use histogram::Histogram;
 pub use job_cell::{
     EndedRun, JOB_BOUNDS, JOB_DURATION, JobCell, JobDescriptor, JobRecord, JobResult, RUNS_KEPT, RunningRun,
@@ -23,7 +25,10 @@ pub use own::{Own, Saves};
 pub use probe_cell::{Descriptor, ProbeCell};
 pub use record::{Change, LATENCY_BOUNDS, LastRun, Record};
 
+use crate::health::{Status, Transition};
+use crate::observation::{Observation, Readings};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::time::Instant;
 
 /// Cells of one sense, replaced as a whole.
 #[derive(Debug)]
@@ -73,12 +78,34 @@ impl Board {
 
     /// The cell of one probe.
     pub fn probe(&self, name: &str) -> Option<Arc<ProbeCell>> {
-        self.probes().iter().find(|cell| cell.descriptor().name == name).cloned()
+        let cells = self.probes();
+        let position = cells.binary_search_by(|cell| cell.descriptor().name.as_str().cmp(name)).ok()?;
+        Some(Arc::clone(&cells[position]))
     }
 
     /// Puts other cells in place of all: what is no longer there is gone from the next scrape.
-    pub fn replace_probes(&self, cells: Vec<Arc<ProbeCell>>) {
+    pub fn replace_probes(&self, mut cells: Vec<Arc<ProbeCell>>) {
+        cells.sort_by(|a, b| a.descriptor().name.cmp(&b.descriptor().name));
         self.probes.replace(cells);
+    }
+
+    /// Takes what a run of a probe saw, and whose fault it may be that it failed. Gives back what changed, and an old
+    /// sheet of readings to write the next run on.
+    pub fn publish(&self, cell: &ProbeCell, observation: Observation, now: Instant) -> (Option<Transition>, Readings) {
+        if cell.dependencies().is_empty() || observation.outcome.is_ok() {
+            return cell.publish(observation, Blame::NOBODY, now);
+        }
+        let failing = self.failing_dependencies(cell);
+        let (transition, sheet) = cell.publish(observation, failing, now);
+        if transition.is_some_and(|transition| transition.to == Status::Suspect) {
+            let quiet = cell.dependencies().iter().enumerate().filter(|(position, _)| !failing.holds(*position));
+            for (_, dependency) in quiet {
+                if let Some(cause) = self.probe(&dependency.name) {
+                    cause.ask();
+                }
+            }
+        }
+        (transition, sheet)
     }
 
     /// Puts other logs in place of all.

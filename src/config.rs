@@ -1,5 +1,6 @@
 //! Read, substitute, parse, check: from a file to probes that are built, or to every mistake in it at once.
 
+mod dependencies;
 mod error;
 mod positions;
 mod repair;
@@ -282,6 +283,7 @@ impl Checked<'_> {
                 success_threshold: document.defaults.success_threshold.get(),
             },
             limits: host::KIND.limits(&config.thresholds, &mut invalid),
+            depends_on: Vec::new(),
             block: Block::Host(config.clone()),
         };
         invalid.extend(too_short("interval", interval));
@@ -315,6 +317,7 @@ impl Checked<'_> {
             self.warn_of_cadence(&plan, &path);
             self.build(plan, &path, &context);
         }
+        self.dependencies(document);
     }
 
     /// Whether a mistake was found in one of these keys of an entry.

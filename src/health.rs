@@ -15,6 +15,9 @@ pub struct Policy {
     pub success_threshold: u32,
 }
 
+/// On how many others one target may depend.
+pub const MAX_DEPENDENCIES: usize = 32;
+
 /// What one run says about the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -121,6 +124,11 @@ impl State {
     /// Whether an incident is confirmed and open.
     pub fn is_unhealthy(&self) -> bool {
         matches!(self.standing, Standing::Unhealthy { .. })
+    }
+
+    /// Whether it fails: now and then, or for good and not yet recovered.
+    pub fn is_failing(&self) -> bool {
+        matches!(self.standing, Standing::Suspect { .. } | Standing::Unhealthy { .. })
     }
 
     /// The state after one more result, and what changed.

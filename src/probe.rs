@@ -152,6 +152,8 @@ pub struct Plan {
     pub policy: health::Policy,
     /// Configured thresholds.
     pub limits: Vec<Limit>,
+    /// The names of the probes whose failure explains its own.
+    pub depends_on: Vec<String>,
     /// The kind's own block.
     pub block: Block,
 }
@@ -186,6 +188,9 @@ macro_rules! kinds {
             /// Successes in a row until it is healthy again.
             #[serde(default)]
             pub success_threshold: Option<NonZeroU32>,
+            /// Names of other probes whose failure explains a failure of this one, so that only the cause alerts.
+            #[serde(default)]
+            pub depends_on: Vec<String>,
             /// Thresholds by signal: `duration`, and what the kind adds (`memory`, `cpu`, …).
             #[serde(default)]
             pub thresholds: BTreeMap<String, Thresholds>,
@@ -307,6 +312,7 @@ impl Spec {
                 success_threshold: self.success_threshold.unwrap_or(defaults.success_threshold).get(),
             },
             limits,
+            depends_on: self.depends_on.clone(),
             block,
         })
     }

@@ -94,13 +94,19 @@ struct Watch<P> {
 
 impl<P: Probe> Watch<P> {
     async fn watch(mut self) {
-        let mut due = Instant::now() + self.grid.phase_within(FIRST_ROUND);
+        let mut started = Instant::now();
+        let mut due = started + self.grid.phase_within(FIRST_ROUND);
         loop {
             tokio::select! {
                 biased;
                 _ = self.stopped.wait_for(|stop| *stop) => return,
                 () = sleep_until(due) => {}
                 () = self.worker.wake() => due = Instant::now(),
+                () = self.cell.asked() => {
+                    // Whoever asks does not make it run more often than it would in doubt.
+                    due = due.min((started + self.cadence.retry_interval).max(Instant::now()));
+                    continue;
+                }
             }
             let begun = Instant::now();
             self.board.own.observe_lag(begun.saturating_duration_since(due));
@@ -108,7 +114,7 @@ impl<P: Probe> Watch<P> {
             let permits = Arc::clone(&self.permits);
             let permit = permits.acquire().await;
             self.board.own.observe_permit_wait(begun.elapsed());
-            let started = Instant::now();
+            started = Instant::now();
             self.run().await;
             drop(permit);
             due = self.next(due, started);
@@ -121,10 +127,10 @@ impl<P: Probe> Watch<P> {
         let frame = Frame { sheet, timeout: self.cadence.timeout, pulse: Some(&self.pulse), audience };
         let observation = run_once(&mut self.worker, frame).await;
         let failure = observation.outcome.as_ref().err().cloned();
-        let (transition, sheet) = self.cell.publish(observation, Instant::now());
+        let (transition, sheet) = self.board.publish(&self.cell, observation, Instant::now());
         self.sheet = sheet;
         if let Some(transition) = transition {
-            report(&self.cell, transition, failure.as_ref());
+            report(&self.cell, transition, failure.as_ref(), &self.board.causes(&self.cell));
         }
     }
 
@@ -142,18 +148,21 @@ impl<P: Probe> Watch<P> {
 }
 
 /// One structured line for each change of state.
-fn report(cell: &ProbeCell, transition: Transition, failure: Option<&Failure>) {
+fn report(cell: &ProbeCell, transition: Transition, failure: Option<&Failure>, causes: &[String]) {
     let descriptor = cell.descriptor();
     let (from, to) = (transition.from.as_str(), transition.to.as_str());
     let (probe, kind, group) = (&descriptor.name, descriptor.kind, descriptor.group.as_deref());
     let reason = failure.map(|failure| failure.reason.as_str());
     let detail = failure.map(|failure| failure.detail.as_str());
+    let caused_by = (!causes.is_empty()).then(|| causes.join(", "));
     match (transition.incident, failure) {
         (Some(Incident::Confirmed), _) => {
-            tracing::error!(probe, kind, group, from, to, reason, detail, "probe is unhealthy");
+            tracing::error!(probe, kind, group, from, to, reason, detail, caused_by, "probe is unhealthy");
         }
         (Some(Incident::Recovered), _) => tracing::info!(probe, kind, group, from, to, "probe has recovered"),
-        (None, Some(_)) => tracing::warn!(probe, kind, group, from, to, reason, detail, "probe changed state"),
+        (None, Some(_)) => {
+            tracing::warn!(probe, kind, group, from, to, reason, detail, caused_by, "probe changed state");
+        }
         (None, None) => tracing::info!(probe, kind, group, from, to, "probe changed state"),
     }
 }
@@ -241,6 +250,7 @@ mod tests {
                 limits: Vec::new(),
                 reasons: &[],
                 families: &[],
+                depends_on: Vec::new(),
             }));
             let (runs, wake) = (Arc::default(), Arc::new(Notify::new()));
             let probe = Scripted { script, runs: Arc::clone(&runs), wake: Arc::clone(&wake) };
@@ -300,6 +310,24 @@ mod tests {
         assert_eq!(seen(), (Some(1.0), 1.0));
         tokio::time::sleep(20 * SECOND).await;
         assert_eq!(seen(), (Some(0.0), 2.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_asked_runs_soon_and_no_more_often_than_in_doubt() {
+        let stage = Stage::with_permits(10);
+        let watched = stage.watch("x", "s", CADENCE);
+        tokio::time::sleep(10 * SECOND).await;
+        let before = watched.runs();
+        watched.cell.ask();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(watched.runs().len(), before.len() + 1, "its last run is longer ago than the retry interval");
+        for _ in 0..10 {
+            watched.cell.ask();
+            tokio::time::sleep(SECOND).await;
+        }
+        let gaps = watched.gaps();
+        assert!(gaps[before.len()..].iter().all(|gap| *gap >= 5), "{gaps:?}");
+        assert!(watched.runs().len() >= before.len() + 2, "{gaps:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,11 @@
 //! The cell of one probe.
 
-use super::Record;
+use super::{Blame, Dependency, Record};
 use crate::health::{Limit, Policy, Transition};
 use crate::observation::{Audience, Family, Labels, Observation, Reading, Readings, Reason};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// What a cell knows about its probe beside what it saw.
@@ -26,6 +27,8 @@ pub struct Descriptor {
     pub reasons: &'static [Reason],
     /// The families that its kind publishes.
     pub families: &'static [&'static Family],
+    /// The names of the probes whose failure explains its own.
+    pub depends_on: Vec<String>,
 }
 
 /// The latest of one probe.
@@ -34,6 +37,8 @@ pub struct ProbeCell {
     descriptor: Descriptor,
     labels: Labels,
     name_label: Labels,
+    dependencies: Vec<Dependency>,
+    asked: Notify,
     record: Mutex<Record>,
 }
 
@@ -55,7 +60,9 @@ impl ProbeCell {
         pairs.extend(descriptor.group.as_deref().map(|group| ("group", group)));
         let labels = Labels::render(&pairs);
         let name_label = Labels::render(&[("probe", &descriptor.name)]);
-        Self { descriptor, labels, name_label, record: Mutex::new(record) }
+        let dependencies = descriptor.depends_on.iter().map(|name| Dependency::on(name)).collect();
+        let asked = Notify::new();
+        Self { descriptor, labels, name_label, dependencies, asked, record: Mutex::new(record) }
     }
 
     /// Name, kind, group, thresholds.
@@ -73,9 +80,23 @@ impl ProbeCell {
         &self.name_label
     }
 
-    /// Takes what a run saw. Gives back what changed, and an old sheet of readings to write the next run on.
-    pub fn publish(&self, observation: Observation, now: Instant) -> (Option<Transition>, Readings) {
-        self.locked().take(observation, &self.descriptor, now)
+    /// The probes whose failure explains its own.
+    pub fn dependencies(&self) -> &[Dependency] {
+        &self.dependencies
+    }
+
+    /// Wishes that it runs soon, because another probe wants to know whether it is the cause.
+    pub fn ask(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Ends when somebody has wished so since it last ended.
+    pub async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    pub(super) fn publish(&self, seen: Observation, blame: Blame, now: Instant) -> (Option<Transition>, Readings) {
+        self.locked().take(seen, &self.descriptor, blame, now)
     }
 
     /// Looks at the record; `look` must be quick, because a run that ends waits for it.

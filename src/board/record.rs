@@ -1,6 +1,6 @@
 //! What is remembered of one probe.
 
-use super::{Descriptor, Histogram};
+use super::{Blame, Descriptor, Histogram};
 use crate::health::{Crossing, Incident, State, Status, Transition, Verdict, gravest_crossing};
 use crate::observation::{Failure, Family, FamilyType, Observation, Reading, Readings, Reason};
 use std::collections::VecDeque;
@@ -91,6 +91,7 @@ pub struct Record {
     failing_since: Option<Instant>,
     unhealthy_for: Duration,
     unhealthy_counted_until: Option<Instant>,
+    blamed: Blame,
 }
 
 impl Record {
@@ -117,6 +118,7 @@ impl Record {
             failing_since: None,
             unhealthy_for: Duration::ZERO,
             unhealthy_counted_until: None,
+            blamed: Blame::NOBODY,
         }
     }
 
@@ -137,6 +139,8 @@ impl Record {
             own_fault: self.own_fault.clone(),
             readings: Readings::default(),
             sums,
+            // Positions may have changed; the next run says it anew.
+            blamed: Blame::NOBODY,
             ..*self
         }
     }
@@ -168,11 +172,18 @@ impl Record {
         self.unhealthy_for + open
     }
 
-    /// Takes what a run saw.
+    /// Which dependencies explain that it fails, of those that fail now and those that did when it last failed; a
+    /// failure outlives its cause until the next run.
+    pub fn blame(&self, failing: Blame) -> Blame {
+        if self.state.is_failing() { self.blamed.or(failing) } else { Blame::NOBODY }
+    }
+
+    /// Takes what a run saw, and which of its dependencies failed then.
     pub(super) fn take(
         &mut self,
         observation: Observation,
         descriptor: &Descriptor,
+        blame: Blame,
         now: Instant,
     ) -> (Option<Transition>, Readings) {
         let verdict = match &observation.outcome {
@@ -183,6 +194,9 @@ impl Record {
         let (next, transition) = self.state.step(descriptor.policy, verdict);
         self.account(next, transition, now);
         self.state = next;
+        if verdict == Verdict::Failure {
+            self.blamed = blame;
+        }
         if let Some(transition) = transition {
             self.remember(transition, &observation);
         }
@@ -228,10 +242,10 @@ impl Record {
 
     fn account(&mut self, next: State, transition: Option<Transition>, now: Instant) {
         self.unhealthy_for = self.unhealthy_for(now);
-        if next.consecutive_failures() == 0 && !next.is_unhealthy() {
-            self.failing_since = None;
-        } else {
+        if next.is_failing() {
             self.failing_since.get_or_insert(now);
+        } else {
+            self.failing_since = None;
         }
         if transition.and_then(|t| t.incident) == Some(Incident::Confirmed) {
             self.incidents += 1;
@@ -280,6 +294,7 @@ mod tests {
             limits: Vec::new(),
             reasons: &[Reason::Connect],
             families: &FAMILIES,
+            depends_on: Vec::new(),
         }
     }
 
@@ -303,7 +318,7 @@ mod tests {
             write(&mut readings);
             let outcome = reason.map_or(Ok(()), |reason| Err(Failure::new(reason, "told to")));
             let observation = Observation { started_at: 1.0, duration: Duration::from_millis(1), outcome, readings };
-            self.record.take(observation, &descriptor(), self.now);
+            self.record.take(observation, &descriptor(), Blame::NOBODY, self.now);
             self
         }
     }

@@ -77,7 +77,7 @@ impl Report {
         let now = unix_now();
         let cells = board.probes();
         let checks: BTreeMap<String, Check> =
-            cells.iter().map(|cell| (cell.descriptor().name.clone(), Check::of(cell))).collect();
+            cells.iter().map(|cell| (cell.descriptor().name.clone(), Check::of(board, cell))).collect();
         let logs = board.logs();
         let logs: BTreeMap<_, _> =
             logs.iter().map(|cell| (cell.descriptor().name.clone(), LogCheck::of(cell, now))).collect();
@@ -134,6 +134,9 @@ pub struct Check {
     pub success_ratio: Option<f64>,
     /// Failed runs in a row.
     pub consecutive_failures: u32,
+    /// The probes that it depends on and that explain its failure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caused_by: Vec<String>,
     /// The status itself.
     #[serde(skip)]
     pub state: Status,
@@ -147,13 +150,14 @@ pub struct Check {
 
 impl Check {
     /// Of one cell.
-    pub fn of(cell: &ProbeCell) -> Self {
+    pub fn of(board: &Board, cell: &ProbeCell) -> Self {
+        let caused_by = board.causes(cell);
         cell.read(|record| {
             let state = record.state.status();
             let failure = record.last_known.as_ref().and_then(|run| run.outcome.as_ref().err());
             Self {
                 status: state.as_str(),
-                message: message(record),
+                message: message(record, &caused_by),
                 kind: cell.descriptor().kind,
                 group: cell.descriptor().group.clone(),
                 severity: record.crossing.map(|crossing| crossing.severity),
@@ -163,6 +167,7 @@ impl Check {
                 duration_seconds: record.last_known.as_ref().map(|run| run.duration.as_secs_f64()),
                 success_ratio: record.success_ratio(),
                 consecutive_failures: record.state.consecutive_failures(),
+                caused_by,
                 state,
                 last_run_at: record.last_run_at,
                 since_at: record.status_since,
@@ -172,7 +177,7 @@ impl Check {
 }
 
 /// What a person wants to know first.
-fn message(record: &Record) -> String {
+fn message(record: &Record, caused_by: &[String]) -> String {
     if let Some(fault) = &record.own_fault {
         return format!("not known: {}", fault.detail);
     }
@@ -181,11 +186,14 @@ fn message(record: &Record) -> String {
         Ok(()) => format!("ok in {}", Unit::Seconds.show(run.duration.as_secs_f64())),
         Err(failure) => failure.to_string(),
     };
+    if !caused_by.is_empty() {
+        // Writing to a String cannot fail.
+        let _ = write!(message, "; caused by {}", caused_by.join(" and "));
+    }
     // What a kind has thresholds on is what is worth a look: the memory of a process, the disk of a host.
     let crossed = record.crossing.map(|crossing| crossing.signal.key);
     let worth_a_look = |signal: &Signal| signal.unit != Unit::Seconds && Some(signal.key) != crossed;
     for (signal, value) in record.readings().signals().iter().filter(|(signal, _)| worth_a_look(signal)) {
-        // Writing to a String cannot fail.
         let _ = write!(message, "; {} {}", signal.key, signal.unit.show(*value));
     }
     if let Some(crossing) = record.crossing {
@@ -253,8 +261,8 @@ pub struct StateChange {
 
 impl Detail {
     /// Of one cell.
-    pub fn of(cell: &ProbeCell) -> Self {
-        let check = Check::of(cell);
+    pub fn of(board: &Board, cell: &ProbeCell) -> Self {
+        let check = Check::of(board, cell);
         cell.read(|record| Self {
             name: cell.descriptor().name.clone(),
             check,

@@ -40,7 +40,7 @@ fn expected_series(config: &Config) -> anyhow::Result<usize> {
         let cell = ProbeCell::new(app::descriptor(plan));
         let observation =
             Observation { started_at: 0.0, duration: Duration::ZERO, outcome: Ok(()), readings: Readings::default() };
-        cell.publish(observation, Instant::now());
+        board.publish(&cell, observation, Instant::now());
         Arc::new(cell)
     });
     board.replace_probes(cells.collect());

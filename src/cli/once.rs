@@ -67,7 +67,7 @@ pub async fn once(config: Option<PathBuf>, options: Options) -> anyhow::Result<u
     let reading = look_at_logs(config.logs, &board, state.clone());
     Jobs::new(Arc::clone(&board), Some(state)).replace(config.jobs);
     futures_util::stream::iter(jobs)
-        .for_each_concurrent(CONCURRENCY, |(plan, worker, cell)| look(plan, worker, cell))
+        .for_each_concurrent(CONCURRENCY, |(plan, worker, cell)| look(&board, plan, worker, cell))
         .await;
     reading.await?;
     let report = Report::of(&board);
@@ -98,16 +98,16 @@ fn look_at_logs(plans: Vec<logs::Plan>, board: &Board, state: Store) -> tokio::t
 }
 
 /// Runs a probe; one that counts something runs twice, because a rate needs two looks.
-async fn look(plan: Plan, mut worker: Worker, cell: Arc<ProbeCell>) {
+async fn look(board: &Board, plan: Plan, mut worker: Worker, cell: Arc<ProbeCell>) {
     let has_rates = plan.kind.families.iter().any(|family| family.family_type == FamilyType::Counter);
     let observation = run_once(&mut worker, Frame { timeout: plan.cadence.timeout, ..Frame::default() }).await;
     let succeeded = observation.outcome.is_ok();
-    let (_, sheet) = cell.publish(observation, Instant::now());
+    let (_, sheet) = board.publish(&cell, observation, Instant::now());
     if has_rates && succeeded {
         tokio::time::sleep(RATE_PERIOD).await;
         let observation =
             run_once(&mut worker, Frame { sheet, timeout: plan.cadence.timeout, ..Frame::default() }).await;
-        cell.publish(observation, Instant::now());
+        board.publish(&cell, observation, Instant::now());
     }
 }
 

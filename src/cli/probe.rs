@@ -1,8 +1,8 @@
 //! `banken probe NAME`.
 
 use super::{FAILED, OK, print};
-use crate::board::ProbeCell;
 use crate::board::report::{Fact, readings};
+use crate::board::{Board, ProbeCell};
 use crate::config::Source;
 use crate::observation::Unit;
 use crate::schedule::{Frame, run_once};
@@ -46,7 +46,7 @@ pub async fn probe(config: Option<PathBuf>, options: Options) -> anyhow::Result<
         let _ = writeln!(text, "  phase     {:<9} {:.3} ms", phase.as_str(), time.as_secs_f64() * 1000.0);
     }
     let cell = ProbeCell::new(crate::app::descriptor(&plan));
-    cell.publish(observation, Instant::now());
+    Board::default().publish(&cell, observation, Instant::now());
     cell.read(|record| {
         for reading in readings(record) {
             let labels = reading.labels.as_ref().map_or(String::new(), |labels| format!("{{{}}}", labels.text()));

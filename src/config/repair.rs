@@ -163,7 +163,8 @@ fn quoted<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
     message.strip_prefix(prefix)?.strip_prefix('`')?.split('`').next()
 }
 
-fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The known word that is meant, if one is close.
+pub(super) fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let scored = known.iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate));
     scored.filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3).min().map(|(_, candidate)| candidate)
 }

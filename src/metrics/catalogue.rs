@@ -6,7 +6,7 @@ mod logs;
 pub use jobs::{JobView, PER_JOB};
 pub use logs::{LogView, PER_LOG};
 
-use crate::board::{Board, Histogram, ProbeCell, Record};
+use crate::board::{Blame, Board, Histogram, ProbeCell, Record};
 use crate::health::Status;
 use crate::metrics::samples::Samples;
 use crate::observation::{Family, Reason, Scope};
@@ -19,6 +19,8 @@ pub struct ProbeView<'a> {
     pub cell: &'a ProbeCell,
     /// What the cell remembers.
     pub record: &'a Record,
+    /// Which of the probes that it depends on fail now.
+    pub failing: Blame,
     /// The moment of the scrape.
     pub now: Instant,
 }
@@ -83,6 +85,23 @@ pub static PER_PROBE: &[ProbeRow] = &[
             Status::ALL
                 .into_iter()
                 .try_for_each(|status| out.labelled(status.label(), f64::from(u8::from(status == current))))
+        },
+    },
+    ProbeRow {
+        family: gauge(
+            "banken_probe_caused_by",
+            &["cause"],
+            "Whether the probe fails while this other one does on which it depends (depends_on), 1 or 0: only the cause should alert",
+        ),
+        write: |view, out| {
+            if view.cell.dependencies().is_empty() {
+                return Ok(());
+            }
+            let blame = view.record.blame(view.failing);
+            let mut dependencies = view.cell.dependencies().iter().enumerate();
+            dependencies.try_for_each(|(position, dependency)| {
+                out.rendered(&dependency.labels, f64::from(u8::from(blame.holds(position))))
+            })
         },
     },
     ProbeRow {

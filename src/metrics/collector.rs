@@ -74,7 +74,8 @@ impl Collector for BoardCollector {
             let mut metric = begin(&mut encoder, &row.family)?;
             for cell in cells.iter() {
                 let mut samples = Samples::of_cell(&mut metric, &row.family, cell);
-                cell.read(|record| (row.write)(&ProbeView { cell, record, now }, &mut samples))?;
+                let failing = self.board.failing_dependencies(cell);
+                cell.read(|record| (row.write)(&ProbeView { cell, record, failing, now }, &mut samples))?;
             }
         }
         for family in distinct(cells.iter().flat_map(|cell| cell.descriptor().families.iter().copied())) {

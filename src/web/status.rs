@@ -17,7 +17,7 @@ pub async fn report(extract::State(state): extract::State<State>) -> Json<Report
 /// One probe in full.
 pub async fn probe(extract::State(state): extract::State<State>, Path(name): Path<String>) -> Response {
     match state.board.probe(&name) {
-        Some(cell) => Json(Detail::of(&cell)).into_response(),
+        Some(cell) => Json(Detail::of(&state.board, &cell)).into_response(),
         None => (StatusCode::NOT_FOUND, Json(json!({ "error": "there is no probe of this name" }))).into_response(),
     }
 }

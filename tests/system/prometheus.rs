@@ -1,5 +1,6 @@
 //! A real Prometheus scrapes Banken, and finds in it what is true.
 
+mod dependencies;
 mod servers;
 
 use crate::stage::{Scrape, Stage, every_kind_and_threshold, replaced, with_probes};
