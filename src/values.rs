@@ -95,6 +95,11 @@ impl Pattern {
     pub fn has_group(&self, name: &str) -> bool {
         self.0.capture_names().flatten().any(|group| group == name)
     }
+
+    /// What the group of this name holds where the whole matches first.
+    pub fn group<'a>(&self, name: &str, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        self.0.captures(bytes)?.name(name).map(|found| found.as_bytes())
+    }
 }
 
 impl PartialEq for Pattern {

@@ -1,6 +1,6 @@
 //! What of a target's answer may stand in a failure: short, on one line, and never a secret that it echoed.
 
-use super::Ask;
+use super::{Ask, Auth};
 use std::borrow::Cow;
 
 /// The most characters of a body in a failure.
@@ -15,33 +15,69 @@ const MAX_UTF8: usize = 4;
 /// Shorter texts are no secrets, and hiding them would make holes in every sentence.
 const SHORTEST_SECRET: usize = 3;
 
-/// Hides the secrets of one request in what its target says.
+/// Hides secrets in what a target says: those of the configuration, and those that were learned in this run.
+#[derive(Clone, Default)]
 pub struct Redactor {
-    secrets: Vec<String>,
-    longest: usize,
+    /// The longest first: one secret may contain another.
+    secrets: Vec<Hidden>,
+    withholds_bodies: bool,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Hidden {
+    text: String,
+    learned: bool,
 }
 
 impl Redactor {
     pub(super) fn new(ask: &Ask<'_>) -> Self {
-        let mut secrets: Vec<String> = ask.headers.values().map(|value| value.expose().to_owned()).collect();
-        secrets.extend(ask.body.map(|body| body.expose().to_owned()));
-        if let Some(auth) = ask.auth {
-            secrets.extend(auth.secrets());
+        let mut redactor = Self::default();
+        let texts = ask.headers.values().chain(ask.body).map(|secret| secret.expose().to_owned());
+        redactor.add(texts.chain(ask.auth.into_iter().flat_map(Auth::secrets)), false);
+        redactor
+    }
+
+    /// Hides what another one hides, too.
+    pub(super) fn join(&mut self, other: &Redactor) {
+        self.add(other.secrets.iter().map(|hidden| hidden.text.clone()), false);
+    }
+
+    /// Hides something that a target has just told us.
+    pub(super) fn learn(&mut self, texts: impl IntoIterator<Item = String>) {
+        self.add(texts, true);
+    }
+
+    /// Forgets what was learned.
+    pub(super) fn forget(&mut self) {
+        self.secrets.retain(|hidden| !hidden.learned);
+        self.withholds_bodies = false;
+    }
+
+    /// Whether bodies are not shown at all: one from which secrets are taken holds others beside them.
+    pub(super) fn withhold_bodies(&mut self, withhold: bool) {
+        self.withholds_bodies = withhold;
+    }
+
+    fn add(&mut self, texts: impl IntoIterator<Item = String>, learned: bool) {
+        for text in texts.into_iter().filter(|text| text.len() >= SHORTEST_SECRET) {
+            let hidden = Hidden { text, learned };
+            if !self.secrets.contains(&hidden) {
+                self.secrets.push(hidden);
+            }
         }
-        secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
-        // The longest first: one secret may contain another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let longest = secrets.first().map_or(0, String::len);
-        Self { secrets, longest }
+        self.secrets.sort_by_key(|hidden| std::cmp::Reverse(hidden.text.len()));
     }
 
     /// How many bytes are needed for an excerpt, so that no secret that begins in it is cut and missed.
     pub(super) fn wanted_bytes(&self) -> usize {
-        MAX_CHARS * MAX_UTF8 + self.longest
+        MAX_CHARS * MAX_UTF8 + self.secrets.first().map_or(0, |hidden| hidden.text.len())
     }
 
     /// The begin of a body.
     pub fn excerpt(&self, body: &[u8]) -> String {
+        if self.withholds_bodies {
+            return "(not shown, because values are taken from it)".into();
+        }
         let begin = &body[..body.len().min(self.wanted_bytes())];
         shorten(&self.redact(&String::from_utf8_lossy(begin)), MAX_CHARS)
     }
@@ -51,15 +87,23 @@ impl Redactor {
         format!("\"{}\"", shorten(&self.redact(text), MAX_VALUE_CHARS))
     }
 
-    fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        for secret in &self.secrets {
-            if text.contains(secret.as_str()) {
-                text = Cow::Owned(text.replace(secret.as_str(), "[hidden]"));
-            }
-        }
-        text
+    /// A sentence of ours, without what was learned: a target may put it anywhere.
+    pub fn clean(&self, text: String) -> String {
+        hide(Cow::Owned(text), self.secrets.iter().filter(|hidden| hidden.learned)).into_owned()
     }
+
+    fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        hide(Cow::Borrowed(text), &self.secrets)
+    }
+}
+
+fn hide<'t, 's>(mut text: Cow<'t, str>, secrets: impl IntoIterator<Item = &'s Hidden>) -> Cow<'t, str> {
+    for hidden in secrets {
+        if text.contains(&hidden.text) {
+            text = Cow::Owned(text.replace(&hidden.text, "[hidden]"));
+        }
+    }
+    text
 }
 
 /// Escapes control characters and cuts after so many characters.
@@ -90,9 +134,9 @@ mod tests {
     use super::*;
 
     fn redactor(secrets: &[&str]) -> Redactor {
-        let secrets: Vec<String> = secrets.iter().map(ToString::to_string).collect();
-        let longest = secrets.iter().map(String::len).max().unwrap_or(0);
-        Redactor { secrets, longest }
+        let mut redactor = Redactor::default();
+        redactor.add(secrets.iter().map(ToString::to_string), false);
+        redactor
     }
 
     #[test]
@@ -112,5 +156,18 @@ mod tests {
             assert!(!text.contains("s3cret"), "{begin}: {text}");
         }
         assert_eq!(redactor(&["hunter2"]).quote("it is hunter2"), "\"it is [hidden]\"");
+    }
+
+    #[test]
+    fn what_was_learned_is_hidden_until_it_is_forgotten() {
+        let mut redactor = redactor(&["hunter2"]);
+        redactor.learn(["t0ken".to_owned(), "t0ken-and-more".to_owned(), "ab".to_owned()]);
+        assert_eq!(redactor.quote("hunter2 t0ken-and-more t0ken ab"), "\"[hidden] [hidden] [hidden] ab\"");
+        assert_eq!(redactor.clean("t0ken hunter2".into()), "[hidden] hunter2");
+        redactor.withhold_bodies(true);
+        assert!(!redactor.excerpt(b"anything").contains("anything"));
+        redactor.forget();
+        assert_eq!(redactor.quote("hunter2 t0ken"), "\"[hidden] t0ken\"");
+        assert_eq!(redactor.excerpt(b"anything"), "anything");
     }
 }

@@ -1,6 +1,6 @@
 //! Where an answer leads, and whether we go there.
 
-use super::request::{Hop, Template, origin_of};
+use super::request::{Hop, origin_of};
 use crate::observation::{Failure, Reason};
 use http::header::LOCATION;
 use http::{Method, StatusCode, Uri, response};
@@ -48,13 +48,7 @@ impl Redirects {
     ///
     /// # Errors
     /// [`Reason::Limit`] for a loop or too many redirects, [`Reason::Protocol`] for one that leads nowhere.
-    pub(super) fn step(
-        self,
-        template: &Template,
-        hop: &Hop,
-        answer: &response::Parts,
-        trail: &mut Trail,
-    ) -> Result<Step, Failure> {
+    pub(super) fn step(self, hop: &Hop, answer: &response::Parts, trail: &mut Trail) -> Result<Step, Failure> {
         let followable = matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308);
         let Some(location) = answer.headers.get(LOCATION).filter(|_| followable) else { return Ok(Step::Stay("")) };
         if self.max == 0 {
@@ -72,7 +66,7 @@ impl Redirects {
             }
         }
         trail.0.push((hop.method().clone(), hop.uri().clone()));
-        let next = template.redirected(hop, &uri, method);
+        let next = hop.redirected(&uri, method);
         if trail.0.iter().any(|(method, uri)| method == next.method() && uri == next.uri()) {
             let detail = format!("a redirect loop: after {} redirects it is back at {}", trail.len(), next.origin());
             return Err(Failure::new(Reason::Limit, detail));

@@ -1,6 +1,8 @@
 //! What is sent: everything about it is made when the probe is built, a run only clones it.
 
 use super::Ask;
+use super::taken::{Place, Taken, Text};
+use crate::observation::{Failure, Reason};
 use crate::values::{Invalid, Secret};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -10,6 +12,7 @@ use http_body_util::Full;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 const USER_AGENT: &str = concat!("Banken/", env!("CARGO_PKG_VERSION"));
 
@@ -49,27 +52,38 @@ impl JsonSchema for Method {
     }
 }
 
-/// What one probe sends.
+/// What one request sends.
 pub(super) struct Template {
-    /// The request to the configured URL.
+    /// The request to the configured URL; where something has to be filled in, as it is written.
     pub(super) first: Hop,
-    body: Bytes,
+    blanks: Option<Blanks>,
+}
+
+/// Where values stand that an earlier answer gives.
+#[derive(Default)]
+struct Blanks {
+    url: Option<Text>,
+    headers: Vec<(HeaderName, Text)>,
+    body: Option<(Text, Place)>,
 }
 
 impl Template {
-    /// Gathers headers and credentials; every mistake in them is written to `invalid`.
-    pub(super) fn new(ask: &Ask<'_>, invalid: &mut Vec<Invalid>) -> Self {
+    /// Gathers headers and credentials; every mistake in them is written to `invalid`. With `names`, `{{name}}` stands
+    /// for one of those values.
+    pub(super) fn new(ask: &Ask<'_>, names: Option<&BTreeSet<&str>>, invalid: &mut Vec<Invalid>) -> Self {
         let mut custom = HeaderMap::new();
+        let mut paths = Vec::new();
         for (name, value) in ask.headers {
-            let path = || format!("headers.{name}");
+            let path = format!("headers.{name}");
             match custom_header(name, value) {
                 Ok((name, _)) if custom.contains_key(&name) => {
-                    invalid.push(Invalid::new(path(), "this header is set twice: letter case does not matter"));
+                    invalid.push(Invalid::new(path, "this header is set twice: letter case does not matter"));
                 }
                 Ok((name, value)) => {
+                    paths.push((name.clone(), path));
                     custom.insert(name, value);
                 }
-                Err(message) => invalid.push(Invalid::new(path(), message)),
+                Err(message) => invalid.push(Invalid::new(path, message)),
             }
         }
         if let Some(auth) = ask.auth {
@@ -79,29 +93,70 @@ impl Template {
             }
             match auth.header().map(|text| secret_value(&text)) {
                 Ok(Some(value)) => {
+                    paths.push((header::AUTHORIZATION, "auth.bearer".into()));
                     custom.insert(header::AUTHORIZATION, value);
                 }
                 Ok(None) => invalid.push(Invalid::new("auth.bearer", "it holds characters that no header can hold")),
                 Err(mistake) => invalid.push(mistake),
             }
         }
-        let body = ask.body.map_or_else(Bytes::new, |body| body.expose().to_owned().into());
-        Self { first: Hop::new(ask.url.uri(), ask.method.0.clone(), Some(&custom), body.clone()), body }
+        let body = ask.body.map_or("", Secret::expose);
+        let first = Hop::new(ask.url.uri(), ask.method.0.clone(), Some(&custom), body.to_owned().into());
+        let blanks = names.and_then(|names| Blanks::find(&first, body, paths, names, invalid));
+        Self { first, blanks }
     }
 
-    /// The request to where an answer leads: credentials, custom headers and body only stay with their origin.
-    pub(super) fn redirected(&self, from: &Hop, uri: &Uri, method: http::Method) -> Hop {
-        let carries_body = method == from.method && from.has_body();
-        let body = if carries_body { self.body.clone() } else { Bytes::new() };
-        if !from.same_origin(uri) {
-            return Hop::new(uri, method, None, body);
+    /// The request with everything filled in.
+    ///
+    /// # Errors
+    /// When a value cannot stand where it is wanted.
+    pub(super) fn fill(&self, taken: &Taken) -> Result<Cow<'_, Hop>, Failure> {
+        let Some(blanks) = &self.blanks else { return Ok(Cow::Borrowed(&self.first)) };
+        let uri = match &blanks.url {
+            // What is filled in is percent-encoded, so that a URL stays one, and of the same host.
+            Some(text) => Uri::try_from(text.fill(taken, Place::Url)?)
+                .map_err(|_| Failure::new(Reason::Limit, "the URL is too long with the values that were taken"))?,
+            None => self.first.uri.clone(),
+        };
+        let mut custom = self.first.custom.clone().unwrap_or_default();
+        for (name, text) in &blanks.headers {
+            let value = secret_value(&text.fill(taken, Place::Header)?).ok_or_else(|| {
+                Failure::new(Reason::Body, format!("a value that was taken cannot stand in the header {name}"))
+            })?;
+            custom.insert(name.clone(), value);
         }
-        let mut custom = from.custom.clone();
-        if let Some(custom) = custom.as_mut().filter(|_| !carries_body) {
-            custom.remove(header::CONTENT_TYPE);
-            custom.remove(header::CONTENT_ENCODING);
+        let body = match &blanks.body {
+            Some((text, place)) => text.fill(taken, *place)?.into(),
+            None => self.first.body.clone(),
+        };
+        Ok(Cow::Owned(Hop::new(&uri, self.first.method.clone(), Some(&custom), body)))
+    }
+}
+
+impl Blanks {
+    fn find(
+        hop: &Hop,
+        body: &str,
+        headers: Vec<(HeaderName, String)>,
+        names: &BTreeSet<&str>,
+        invalid: &mut Vec<Invalid>,
+    ) -> Option<Self> {
+        let mut read = |path: &str, text: &str| match Text::parse(text, names) {
+            Ok(text) => text,
+            Err(message) => {
+                invalid.push(Invalid::new(path, message));
+                None
+            }
+        };
+        let mut blanks = Self { url: read("url", &hop.uri.to_string()), ..Self::default() };
+        for (name, path) in headers {
+            let value = hop.custom.as_ref().and_then(|custom| custom.get(&name));
+            let text = value.and_then(|value| read(&path, &String::from_utf8_lossy(value.as_bytes())));
+            blanks.headers.extend(text.map(|text| (name, text)));
         }
-        Hop::new(uri, method, custom.as_ref(), body)
+        let content_type = hop.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        blanks.body = read("body", body).map(|text| (text, Place::of_body(content_type)));
+        (blanks.url.is_some() || !blanks.headers.is_empty() || blanks.body.is_some()).then_some(blanks)
     }
 }
 
@@ -129,9 +184,12 @@ fn custom_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue)
 
 /// A value that HTTP/2 neither indexes nor shows.
 fn secret_value(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_bytes(text.as_bytes()).ok()?;
+    HeaderValue::from_bytes(text.as_bytes()).ok().map(sensitive)
+}
+
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
-    Some(value)
+    value
 }
 
 /// One request to one address.
@@ -160,11 +218,25 @@ impl Hop {
         let target = Uri::from(path.clone());
         let named_host = headers.remove(header::HOST);
         let mut headers_h1 = headers.clone();
-        headers_h1.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        let host_value = named_host.clone().or_else(|| HeaderValue::try_from(authority_of(uri)).ok());
+        let host_value = named_host.or_else(|| HeaderValue::try_from(authority_of(uri)).ok());
         headers_h1.extend(host_value.map(|value| (header::HOST, value)));
         let host = host_of(uri);
         Self { uri: absolute(uri, path), method, host, target, headers, headers_h1, custom: custom.cloned(), body }
+    }
+
+    /// The request to where the answer leads: credentials, custom headers and body only stay with their origin.
+    pub(super) fn redirected(&self, uri: &Uri, method: http::Method) -> Hop {
+        let carries_body = method == self.method && self.has_body();
+        let body = if carries_body { self.body.clone() } else { Bytes::new() };
+        if !self.same_origin(uri) {
+            return Hop::new(uri, method, None, body);
+        }
+        let mut custom = self.custom.clone();
+        if let Some(custom) = custom.as_mut().filter(|_| !carries_body) {
+            custom.remove(header::CONTENT_TYPE);
+            custom.remove(header::CONTENT_ENCODING);
+        }
+        Hop::new(uri, method, custom.as_ref(), body)
     }
 
     pub(super) fn is_https(&self) -> bool {
@@ -203,11 +275,16 @@ impl Hop {
             && self.port() == port_of(uri)
     }
 
-    pub(super) fn http1(&self) -> Request<Full<Bytes>> {
-        self.request(self.target.clone(), Version::HTTP_11, self.headers_h1.clone())
+    /// As HTTP/1.1 says it; unless the connection is to be kept, it is closed after the answer.
+    pub(super) fn http1(&self, keep: bool, cookies: Option<&HeaderValue>) -> Request<Full<Bytes>> {
+        let mut headers = self.headers_h1.clone();
+        if !keep {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.request(self.target.clone(), Version::HTTP_11, headers, cookies)
     }
 
-    pub(super) fn http2(&self) -> Request<Full<Bytes>> {
+    pub(super) fn http2(&self, cookies: Option<&HeaderValue>) -> Request<Full<Bytes>> {
         let mut parts = self.uri.clone().into_parts();
         // In HTTP/2 the host that was asked for by name is the authority (RFC 9113, section 8.3.1).
         let named = self.custom.as_ref().and_then(|custom| custom.get(header::HOST));
@@ -215,10 +292,21 @@ impl Hop {
             parts.authority = Some(authority);
         }
         let uri = Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone());
-        self.request(uri, Version::HTTP_2, self.headers.clone())
+        self.request(uri, Version::HTTP_2, self.headers.clone(), cookies)
     }
 
-    fn request(&self, uri: Uri, version: Version, headers: HeaderMap) -> Request<Full<Bytes>> {
+    fn request(
+        &self,
+        uri: Uri,
+        version: Version,
+        mut headers: HeaderMap,
+        cookies: Option<&HeaderValue>,
+    ) -> Request<Full<Bytes>> {
+        if let Some(cookies) = cookies {
+            let own = headers.get(header::COOKIE).map(HeaderValue::as_bytes);
+            let both = own.and_then(|own| HeaderValue::from_bytes(&[own, b"; ", cookies.as_bytes()].concat()).ok());
+            headers.insert(header::COOKIE, sensitive(both.unwrap_or_else(|| cookies.clone())));
+        }
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
@@ -289,11 +377,11 @@ mod tests {
     fn the_path_of_a_request_is_never_empty_and_its_host_holds_no_credentials() {
         for (uri, path) in [("http://a", "/"), ("http://a?x=1", "/?x=1"), ("http://a/b?x=1", "/b?x=1")] {
             let hop = Hop::new(&uri.parse().unwrap(), http::Method::GET, None, Bytes::new());
-            assert_eq!(hop.http1().uri(), path, "{uri}");
+            assert_eq!(hop.http1(false, None).uri(), path, "{uri}");
         }
         let hop = Hop::new(&"http://u:p@a:81/".parse().unwrap(), http::Method::GET, None, Bytes::new());
-        assert_eq!(hop.http1().headers()[header::HOST], "a:81");
-        assert_eq!(hop.http2().uri(), "http://a:81/");
+        assert_eq!(hop.http1(false, None).headers()[header::HOST], "a:81");
+        assert_eq!(hop.http2(None).uri(), "http://a:81/");
         assert_eq!(hop.origin(), "http://a:81");
     }
 }

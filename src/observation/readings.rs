@@ -43,6 +43,7 @@ pub struct Readings {
     notes: Vec<(&'static str, String)>,
     phases: [Option<Duration>; Phase::ALL.len()],
     running: Option<(Phase, Instant)>,
+    part: Option<Arc<str>>,
     deadline: Instant,
     audience: Option<Arc<dyn Audience>>,
 }
@@ -68,6 +69,7 @@ impl Default for Readings {
             notes: Vec::new(),
             phases: [None; Phase::ALL.len()],
             running: None,
+            part: None,
             deadline: Instant::now(),
             audience: None,
         }
@@ -84,6 +86,7 @@ impl Readings {
         self.notes.clear();
         self.phases = [None; Phase::ALL.len()];
         self.running = None;
+        self.part = None;
         self.deadline = deadline;
         self.audience = audience;
     }
@@ -120,6 +123,11 @@ impl Readings {
     /// Writes a 0/1 gauge under the family's own labels.
     pub fn flag_with(&mut self, family: &'static Family, labels: &Arc<Labels>, value: bool) {
         self.set_with(family, labels, f64::from(u8::from(value)));
+    }
+
+    /// Takes a gauge back that belongs to something earlier in the run than what it stands beside now.
+    pub fn withdraw(&mut self, family: &'static Family) {
+        self.gauges.retain(|reading| !std::ptr::eq(reading.family, family));
     }
 
     /// Adds to a counter. The board keeps the sum, so that it goes on when a reload builds the probe anew.
@@ -161,6 +169,16 @@ impl Readings {
         if let Some((phase, since)) = self.running.take() {
             *self.phases[phase as usize].get_or_insert(Duration::ZERO) += now.duration_since(since);
         }
+    }
+
+    /// Says which part of the run goes on, for kinds whose runs have several.
+    pub fn begin_part(&mut self, name: &Arc<str>) {
+        self.part = Some(Arc::clone(name));
+    }
+
+    /// The part that goes on: after a timeout, what was not done.
+    pub fn running_part(&self) -> Option<&str> {
+        self.part.as_deref()
     }
 
     /// The phase that is running: after a timeout, where the time went.
@@ -256,6 +274,14 @@ mod tests {
         assert!(readings.gauges().is_empty());
         readings.set(&DEPTH, 3.0);
         assert_eq!(readings.value(&DEPTH), Some(3.0));
+    }
+
+    #[test]
+    fn a_value_that_was_withdrawn_is_gone() {
+        let mut readings = Readings::default();
+        readings.set(&DEPTH, 3.0);
+        readings.withdraw(&DEPTH);
+        assert_eq!(readings.value(&DEPTH), None);
     }
 
     #[test]

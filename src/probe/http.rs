@@ -1,26 +1,29 @@
 //! Asks for a page over a new connection, as a stranger would, and holds status, headers, body and JSON fields against
-//! what is expected.
+//! what is expected. Where one request is not enough, it goes step by step.
 //!
 //! How an answer is fetched stands in the room `fetch`. Here is what it must be: `expect` (status, headers, body) and
-//! `json` (fields). Only this file knows the order.
-//!
-//! Of several things that are wrong the first in this order gives the reason: the status; an answer that breaks off or
-//! is too large; headers and body; of the JSON fields a missing one before a stale one before one with a wrong type or
-//! value. The detail names all of them.
+//! `json` (fields). `request` holds one answer against both; `steps` makes several requests of it, each of which may
+//! `take` values for those after it. A probe without steps is a journey of one request without a name.
 
 mod expect;
 mod json;
+mod request;
+mod steps;
+mod take;
 #[cfg(test)]
 mod tests;
 
 pub use expect::{Expect, StatusRange};
 pub use json::{Field, JsonType, Scalar};
+pub use steps::Step;
+pub use take::Source;
 
 use super::{Context, Kind, Settings};
-use crate::fetch::{Answer, Ask, Auth, Fetcher, Method, Outcome, Protocol, Redirects, trim};
+use crate::fetch::{Auth, CONNECTION_REUSED, Method, Protocol, Redirects, Session, trim};
 use crate::net::{IpChoice, TLS_FAMILIES, TlsConfig};
-use crate::observation::{Failure, Family, Readings, Reason, Scope, unix_now};
+use crate::observation::{Failure, Family, Readings, Reason, Scope};
 use crate::values::{HttpUrl, Invalid, Secret};
+use request::{Part, Request, Shared};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -32,11 +35,14 @@ static BODY_BYTES: Family =
 static REDIRECTS: Family =
     Family::gauge("banken_probe_http_redirects", Scope::Probe, &[], "How many redirects were followed");
 
-const FAMILY_COUNT: usize = 6 + TLS_FAMILIES.len();
+const FAMILY_COUNT: usize = 9 + TLS_FAMILIES.len();
 static FAMILIES: [&Family; FAMILY_COUNT] = [
     &STATUS_CODE,
     &BODY_BYTES,
     &REDIRECTS,
+    &CONNECTION_REUSED,
+    &steps::DURATION,
+    &steps::SUCCESS,
     &json::FIELD_PRESENT,
     &json::FIELD_VALID,
     &json::VALUE,
@@ -61,7 +67,19 @@ pub static KIND: Kind = Kind {
       - { field: win_rate, path: $.kpi.win_rate, export: true, optional: true }
       - { field: quoted_at, path: $.timestamp, max_age: 2m }
 - name: dashboard
-  http: { url: 'http://localhost:8082/', expect: { body_matches: '<title>' } }
+  http: { url: 'http://localhost:8082/', expect: { body_matches: '<title>' }, keep_alive: true }
+- name: login
+  http:
+    steps:
+      - name: login
+        method: POST
+        url: http://localhost:8082/api/login
+        headers: { content-type: application/json }
+        body: '{\"user\": \"watchdog\", \"password\": \"${WATCHDOG_PASSWORD:-unset}\"}'
+        take: { token: { json: $.access_token } }
+      - name: me
+        url: http://localhost:8082/api/me
+        auth: { bearer: '{{token}}' }
 ",
     reasons: &[
         Reason::Resolve,
@@ -84,9 +102,11 @@ pub static KIND: Kind = Kind {
 /// The block `http:`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["url"] }, { "required": ["steps"] }]))]
 pub struct Config {
-    /// What is asked for.
-    pub url: HttpUrl,
+    /// What is asked for; this, or `steps`.
+    #[serde(default)]
+    pub url: Option<HttpUrl>,
     /// The method of the request.
     #[serde(default)]
     pub method: Method,
@@ -108,6 +128,13 @@ pub struct Config {
     /// Whether and how far redirects are followed.
     #[serde(default)]
     pub redirects: Redirects,
+    /// Several requests instead of one, in this order, all within one timeout: the first that fails ends the run.
+    #[serde(default)]
+    #[schemars(length(max = steps::MAX_STEPS))]
+    pub steps: Vec<Step>,
+    /// Whether the connection is kept for the next run; else each request opens a new one, as a stranger would.
+    #[serde(default)]
+    pub keep_alive: bool,
     /// Which version of HTTP is spoken.
     #[serde(default)]
     pub protocol: Protocol,
@@ -124,104 +151,91 @@ impl Settings for Config {
 
     fn build(&self, context: &Context) -> Result<Probe, Vec<Invalid>> {
         let mut invalid = Vec::new();
-        let ask = Ask {
-            url: &self.url,
+        let shared = Shared { protocol: self.protocol, ip: self.ip, tls: &self.tls, roots: &context.roots };
+        let requests = match &self.url {
+            _ if !self.steps.is_empty() => {
+                self.check_alone(&mut invalid);
+                steps::build(&self.steps, &shared, &mut invalid)
+            }
+            Some(url) => vec![Request::new(&self.part(url), None, &shared, &mut invalid)],
+            None => {
+                let message = "the key \"url\" is missing: add it, or steps";
+                invalid.push(Invalid::new("", message));
+                Vec::new()
+            }
+        };
+        if !invalid.is_empty() {
+            return Err(invalid);
+        }
+        let session = Session::new(requests.iter().map(Request::fetcher))
+            .keeping_connections(self.keep_alive)
+            .with_cookies(!self.steps.is_empty());
+        Ok(Probe { requests, session, body: Vec::new() })
+    }
+}
+
+impl Config {
+    /// The one request of a probe without steps.
+    fn part<'a>(&'a self, url: &'a HttpUrl) -> Part<'a> {
+        Part {
+            url,
             method: &self.method,
             headers: &self.headers,
             body: self.body.as_ref(),
             auth: self.auth.as_ref(),
+            expect: &self.expect,
+            json: &self.json,
             redirects: self.redirects,
-            protocol: self.protocol,
-            ip: self.ip,
-            tls: &self.tls,
-        };
-        let fetcher = Fetcher::new(&ask, &context.roots, &mut invalid);
-        let needs_body = self.expect.needs_body() || !self.json.is_empty();
-        self.expect.check(needs_body, &mut invalid);
-        if needs_body && self.method.has_no_body() {
-            let message = "the answer to HEAD has no body: use GET, or remove what is expected of the body";
-            invalid.push(Invalid::new("method", message));
         }
-        let fields = json::Fields::new(&self.json, &mut invalid);
-        if !invalid.is_empty() {
-            return Err(invalid);
+    }
+
+    /// Beside steps nothing may stand that belongs to one request.
+    fn check_alone(&self, invalid: &mut Vec<Invalid>) {
+        let set = [
+            ("url", self.url.is_some()),
+            ("method", self.method != Method::default()),
+            ("headers", !self.headers.is_empty()),
+            ("body", self.body.is_some()),
+            ("auth", self.auth.is_some()),
+            ("expect", self.expect != Expect::default()),
+            ("json", !self.json.is_empty()),
+            ("redirects", self.redirects != Redirects::default()),
+        ];
+        for (key, _) in set.into_iter().filter(|(_, set)| *set) {
+            let message =
+                format!("{key} stands beside steps: move it into the step that it belongs to, or remove steps");
+            invalid.push(Invalid::new(key, message));
         }
-        Ok(Probe { fetcher, expect: self.expect.clone(), needs_body, fields, body: Vec::new() })
     }
 }
 
 /// An HTTP probe that was built.
 pub struct Probe {
-    fetcher: Fetcher,
-    expect: Expect,
-    needs_body: bool,
-    fields: json::Fields,
+    requests: Vec<Request>,
+    session: Session,
     body: Vec<u8>,
 }
 
 impl super::Probe for Probe {
     async fn run(&mut self, out: &mut Readings) -> Result<(), Failure> {
-        self.fields.begin(out);
-        let result = self.ask(out).await;
+        // A run that was cut off has left its cookies and values behind.
+        self.session.forget();
+        let result = self.go(out).await;
         out.leave();
+        self.session.forget();
         trim(&mut self.body);
         result
     }
 }
 
 impl Probe {
-    /// Asks until there is an answer that stays, and judges it.
-    async fn ask(&mut self, out: &mut Readings) -> Result<(), Failure> {
-        let expect = &self.expect;
-        let asked = self.fetcher.ask(out, |status, redirects, out| {
-            out.set(&STATUS_CODE, f64::from(status));
-            out.set(&REDIRECTS, redirects as f64);
-            expect.accepts(status)
-        });
-        match asked.await? {
-            Outcome::Accepted(answer) => self.judge(answer, out).await,
-            Outcome::Refused(answer, remark) => {
-                let expected = self.expect.statuses();
-                let (failure, bytes) = self.fetcher.refusal(answer, remark, &expected, &mut self.body, out).await;
-                if let Some(bytes) = bytes {
-                    out.set(&BODY_BYTES, bytes as f64);
-                }
-                Err(failure)
-            }
+    async fn go(&mut self, out: &mut Readings) -> Result<(), Failure> {
+        for request in &self.requests {
+            request.begin(out);
         }
-    }
-
-    /// An answer with the expected status: headers, body and fields.
-    async fn judge(&mut self, mut answer: Answer, out: &mut Readings) -> Result<(), Failure> {
-        let cap = self.expect.max_body.0;
-        let keep = if self.needs_body { usize::MAX } else { 0 };
-        let bytes = answer.read(cap, keep, &mut self.body).await;
-        out.leave();
-        let mut wrong = self.expect.judge_headers(&answer.head.headers);
-        // The connection ends here, before the work that needs none.
-        drop(answer);
-        match bytes {
-            Ok(bytes) => out.set(&BODY_BYTES, bytes as f64),
-            Err(failure) => {
-                wrong.insert(0, failure);
-                return Err(gather(wrong));
-            }
+        for request in &mut self.requests {
+            request.run(&mut self.session, &mut self.body, out).await?;
         }
-        wrong.extend(self.expect.judge_body(&self.body, self.fetcher.redactor()));
-        if !self.fields.is_empty() {
-            self.fields.judge(&self.body, unix_now(), self.fetcher.redactor(), out, &mut wrong);
-        }
-        if wrong.is_empty() { Ok(()) } else { Err(gather(wrong)) }
+        Ok(())
     }
-}
-
-/// Several things that are wrong as one failure: the first reason counts, every detail is told.
-fn gather(wrong: Vec<Failure>) -> Failure {
-    let mut all = wrong.into_iter();
-    let Some(mut first) = all.next() else { return Failure::new(Reason::Local, "nothing is wrong") };
-    for other in all {
-        first.detail.push_str("; ");
-        first.detail.push_str(&other.detail);
-    }
-    first
 }

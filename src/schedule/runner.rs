@@ -49,11 +49,10 @@ pub async fn run_once(probe: &mut impl Probe, frame: Frame<'_>) -> Observation {
 
 fn timed_out(sheet: &Readings, timeout: Duration) -> Failure {
     let timeout = humantime::format_duration(timeout);
-    let detail = match sheet.running_phase() {
-        Some(phase) => format!("not done within {timeout}: it was still in the phase {}", phase.as_str()),
-        None => format!("not done within {timeout}"),
-    };
-    Failure::new(Reason::Timeout, detail)
+    let part = sheet.running_part().map_or(String::new(), |part| format!("{part}: "));
+    let phase = sheet.running_phase();
+    let phase = phase.map_or(String::new(), |phase| format!(": it was still in the phase {}", phase.as_str()));
+    Failure::new(Reason::Timeout, format!("{part}not done within {timeout}{phase}"))
 }
 
 /// While we were held up, time ran out and peers gave up on us. An answer that did come stays what it is.

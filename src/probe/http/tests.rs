@@ -4,6 +4,8 @@ mod answers;
 mod bodies;
 mod config;
 mod fields;
+mod journeys;
+mod keeping;
 mod redirects;
 mod secrets;
 mod tls;
@@ -14,6 +16,7 @@ use crate::observation::{Failure, Labels, Phase, Readings, Reason};
 use crate::probe::{Context, Probe as _, Settings as _};
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -53,7 +56,12 @@ fn value(out: &Readings, name: &str) -> Option<f64> {
 
 /// The value of a JSON family for a field.
 fn field_value(out: &Readings, name: &str, field: &str) -> Option<f64> {
-    let wanted = format!("field=\"{field}\"");
+    labelled(out, name, "field", field)
+}
+
+/// The value of a family with one label of its own.
+fn labelled(out: &Readings, name: &str, label: &str, word: &str) -> Option<f64> {
+    let wanted = format!("{label}=\"{word}\"");
     let is_of = |labels: &Option<Arc<Labels>>| labels.as_ref().is_some_and(|labels| labels.text() == wanted);
     let mut readings = out.gauges().iter().filter(|reading| reading.family.name.ends_with(name));
     readings.find(|reading| is_of(&reading.labels)).map(|reading| reading.value)
@@ -121,6 +129,19 @@ impl Fake {
         })
     }
 
+    /// Answers request after request on each connection. `answer` is told the number of the connection and of the
+    /// request on it, both from 0; they also stand before what was heard. After an empty answer, or one that announces
+    /// it, it closes.
+    async fn serving(answer: impl Fn(usize, usize, &str) -> Vec<u8> + Send + Sync + 'static) -> Fake {
+        let (answer, connections) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Fake::on(listener, move |stream, log| {
+            let number = connections.fetch_add(1, Ordering::SeqCst);
+            let answer = Arc::clone(&answer);
+            serve(stream, log, number, move |request, text| answer(number, request, text))
+        })
+    }
+
     /// Always the same answer.
     async fn saying(answer: impl Into<Vec<u8>>) -> Fake {
         let answer = answer.into();
@@ -131,8 +152,34 @@ impl Fake {
         format!("http://{}", self.address)
     }
 
+    /// The numbers of connection and request, of what [`Fake::serving`] heard.
+    fn numbers(&self) -> Vec<String> {
+        self.heard().iter().map(|request| request.split(' ').next().unwrap().to_owned()).collect()
+    }
+
     fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
+    }
+}
+
+/// Answers the requests of one connection.
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    log: Arc<Mutex<Vec<String>>>,
+    connection: usize,
+    answer: impl Fn(usize, &str) -> Vec<u8>,
+) {
+    for number in 0.. {
+        let request = read_request(&mut stream).await;
+        if request.is_empty() {
+            return;
+        }
+        let bytes = answer(number, &request);
+        log.lock().unwrap().push(format!("{connection}.{number} {request}"));
+        let announced = String::from_utf8_lossy(&bytes).to_lowercase().contains("connection: close");
+        if bytes.is_empty() || stream.write_all(&bytes).await.is_err() || announced {
+            return;
+        }
     }
 }
 

@@ -93,6 +93,87 @@ fn a_mistake_in_a_field_is_found_where_it_stands() {
 }
 
 #[test]
+fn a_mistake_in_a_step_is_found_where_it_stands() {
+    let table = [
+        ("name: Bad Name", "steps[1].name: ", "not a name"),
+        ("name: first", "steps[1].name: ", "steps[0]"),
+        ("url: 'http://{{token}}/'", "steps[1].url: ", "URL"),
+        ("url: 'http://b/{{other}}'", "steps[1].url: ", "no earlier step takes other"),
+        ("url: 'http://b/?x={{'", "steps[1].url: ", "begins no {{name}}"),
+        (
+            "headers: { X-A: 'a {{own}}' }, take: { own: { json: $.a } }",
+            "steps[1].headers.X-A: ",
+            "no earlier step takes own",
+        ),
+        ("headers: { x-a: '{{token' }", "steps[1].headers.x-a: ", "begins no {{name}}"),
+        ("headers: { host: '{{token}}' }", "steps[1].headers.host: ", "not a host"),
+        ("auth: { bearer: '{{later}}' }", "steps[1].auth.bearer: ", "no earlier step takes later"),
+        ("method: POST, body: '{\"a\":\"{{ later }}\"}'", "steps[1].body: ", "no earlier step takes later"),
+        ("take: { token: { json: $.a } }", "steps[1].take.token: ", "already taken by steps[0]"),
+        ("take: { a: {} }", "steps[1].take.a: ", "exactly one"),
+        ("take: { a: { json: $.a, header: b } }", "steps[1].take.a: ", "exactly one"),
+        ("take: { a: { header: 'a b' } }", "steps[1].take.a.header: ", "not a name of a header"),
+        ("take: { a: { body: 'x=(.*)' } }", "steps[1].take.a.body: ", "(?<a>…)"),
+        ("take: { a: { body: '(' } }", "steps[1].take.a.body: ", "regular expression"),
+        ("take: { 'A B': { json: $.a } }", "steps[1].take.A B: ", "not a name"),
+        ("method: HEAD, take: { a: { json: $.a } }", "steps[1].method: ", "no body"),
+        ("method: HEAD, take: { a: { header: etag } }", "", ""),
+        ("json: [ { field: price, path: $.a } ]", "steps[1].json[0].field: ", "steps[0].json[0]"),
+        ("expect: { status: [] }", "steps[1].expect.status: ", "at least one"),
+        ("keep_alive: true", "steps[1]", "keep_alive"),
+    ];
+    for (settings, path, words) in table {
+        let mut entry = settings.to_owned();
+        for (key, default) in [("name:", "name: second"), ("url:", "url: 'http://b/'")] {
+            if !settings.starts_with(key) {
+                entry = format!("{default}, {entry}");
+            }
+        }
+        let first =
+            "{ name: first, url: 'http://a/', take: { token: { json: $.t } }, json: [ { field: price, path: $.p } ] }";
+        let found = mistakes(&format!("steps: [ {first}, {{ {entry} }} ]"));
+        assert_eq!(found.len(), usize::from(!path.is_empty()), "{settings}: {found:?}");
+        assert!(found.iter().all(|one| one.starts_with(path) && one.contains(words)), "{settings}: {found:?}");
+    }
+}
+
+#[test]
+fn one_request_and_steps_exclude_each_other() {
+    for (settings, path) in [
+        ("url: 'http://a/'", "url"),
+        ("method: POST", "method"),
+        ("headers: { x-a: b }", "headers"),
+        ("body: x", "body"),
+        ("auth: { bearer: t }", "auth"),
+        ("expect: { status: [204] }", "expect"),
+        ("json: [ { field: a, path: $ } ]", "json"),
+        ("redirects: { max: 1 }", "redirects"),
+    ] {
+        let found = mistakes(&format!("{{ {settings}, steps: [ {{ name: a, url: 'http://a/' }} ] }}"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&format!("{path}: {path} stands beside steps: move it")), "{found:?}");
+    }
+    for nothing in ["{}", "steps: []", "keep_alive: true"] {
+        assert_eq!(mistakes(nothing), [": the key \"url\" is missing: add it, or steps"]);
+    }
+}
+
+#[test]
+fn what_steps_share_is_said_once_and_there_are_never_too_many() {
+    let steps = |count: usize| {
+        let steps: Vec<_> = (0..count).map(|n| format!("{{ name: s{n}, url: 'https://h{n}.example/' }}")).collect();
+        steps.join(", ")
+    };
+    assert_eq!(mistakes(&format!("steps: [ {} ]", steps(16))), Vec::<String>::new());
+    let found = mistakes(&format!("steps: [ {} ]", steps(17)));
+    assert!(found.len() == 1 && found[0].starts_with("steps: there are 17 steps, and at most 16"), "{found:?}");
+    let found = mistakes(&format!("tls: {{ server_name: 'a b' }}\nsteps: [ {} ]", steps(1)));
+    assert!(found.len() == 1 && found[0].starts_with("tls.server_name: "), "{found:?}");
+    let found = mistakes(&format!("tls: {{ server_name: x.example }}\nsteps: [ {} ]", steps(2)));
+    assert!(found.len() == 1 && found[0].starts_with("tls.server_name: one name for several hosts"), "{found:?}");
+}
+
+#[test]
 fn mistakes_of_several_places_are_told_together() {
     let yaml = "{ url: 'http://127.0.0.1/', auth: {}, expect: { status: [] }, json: [ { field: a, path: $, min: 2, max: 1 } ] }";
     assert_eq!(mistakes(yaml).len(), 3, "{:?}", mistakes(yaml));

@@ -10,20 +10,20 @@ use tokio_rustls::TlsAcceptor;
 
 type Tls = tokio_rustls::server::TlsStream<TcpStream>;
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub(super) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(vec![]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-struct Identity {
+pub(super) struct Identity {
     certificate: CertificateDer<'static>,
     pem: String,
     key: KeyPair,
 }
 
 impl Identity {
-    fn new(ca: &CertifiedIssuer<'static, KeyPair>, name: &str, days: i64) -> Identity {
+    pub(super) fn new(ca: &CertifiedIssuer<'static, KeyPair>, name: &str, days: i64) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = time::OffsetDateTime::now_utc() - time::Duration::days(90);
         params.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(days);
@@ -33,7 +33,12 @@ impl Identity {
         Identity { certificate: certificate.der().clone(), pem: certificate.pem(), key }
     }
 
-    fn server(&self, ca: &CertifiedIssuer<'static, KeyPair>, ask_client: bool, alpn: &[&[u8]]) -> ServerConfig {
+    pub(super) fn server(
+        &self,
+        ca: &CertifiedIssuer<'static, KeyPair>,
+        ask_client: bool,
+        alpn: &[&[u8]],
+    ) -> ServerConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
@@ -71,7 +76,7 @@ async fn serve(config: ServerConfig, answer: Vec<u8>) -> Fake {
     })
 }
 
-fn https(fake: &Fake) -> String {
+pub(super) fn https(fake: &Fake) -> String {
     format!("https://{}", fake.address)
 }
 
