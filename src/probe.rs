@@ -5,9 +5,11 @@
 
 #[cfg(test)]
 mod compliance;
+pub mod dns;
 pub mod host;
 pub mod http;
 pub mod process;
+pub mod redis;
 pub mod tcp;
 pub mod tls;
 
@@ -270,7 +272,9 @@ kinds! {
     http Http,
     tcp Tcp,
     tls Tls,
-    process Process;
+    process Process,
+    redis Redis,
+    dns Dns;
     built_in host Host
 }
 

@@ -1,0 +1,311 @@
+//! Asks a Redis server for PING and INFO: whether it answers, and what it says about memory, clients, saving, replication
+//! and keys.
+//!
+//! The connection is kept between runs, as every client of such a server does it. It is taken away for the time of a run
+//! and put back only when everything that was asked was answered, so that a run that is cut off never leaves half an
+//! answer to the next one.
+//!
+//! The protocol is spoken here (`wire`): of the three forms of reply that are needed each is a few lines, and so a peer
+//! that speaks something else is known at its first byte, an answer has a bound before it is read, and no task of a
+//! client library goes on when the run has ended.
+
+mod counters;
+mod expect;
+mod families;
+mod info;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use expect::{Expect, Role};
+
+use super::{Context, Kind, Settings};
+use crate::net::{IpChoice, TLS_FAMILIES, TlsClient, TlsConfig, dial};
+use crate::observation::{Failure, Labels, Readings, Reason};
+use crate::values::{Address, Invalid, Secret};
+use counters::Counters;
+use info::Info;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+use wire::{Connection, Reply, Trouble, Veil};
+
+/// The row of this kind in the table.
+pub static KIND: Kind = Kind {
+    name: "redis",
+    summary: "A Redis server answers; its memory, clients, saving, replication and keys",
+    example: "\
+- name: cache
+  thresholds: { memory_ratio: { warning: 80%, critical: 95% }, clients: { warning: 80% } }
+  redis: { address: 127.0.0.1:6379, username: banken, password: '${REDIS_PASSWORD:-change-me}' }
+- name: cache-replica
+  thresholds: { replication_lag: { warning: 15s, critical: 1m } }
+  redis: { address: 127.0.0.1:6380, expect: { role: replica, link_up: true } }
+",
+    reasons: &[
+        Reason::Resolve,
+        Reason::Connect,
+        Reason::Tls,
+        Reason::Timeout,
+        Reason::Protocol,
+        Reason::Auth,
+        Reason::Status,
+        Reason::Missing,
+        Reason::Stale,
+        Reason::Limit,
+    ],
+    families: families::ALL,
+    signals: families::SIGNALS,
+};
+
+/// The block `redis:`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the server listens.
+    pub address: Address,
+    /// Which family of addresses to use.
+    #[serde(default)]
+    pub ip: IpChoice,
+    /// The user of the server's access list; without it, the password is that of the default user.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// The password: a text, `${NAME}` or `{ file: PATH }`.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// Turns TLS on and says how it is spoken; `tls: {}` for TLS as it comes.
+    #[serde(default, deserialize_with = "there")]
+    pub tls: Option<TlsConfig>,
+    /// Counts the keys of this database alone, instead of those of all.
+    #[serde(default)]
+    pub database: Option<u32>,
+    /// What the server must be, beside answering.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+/// A block that is there is a block: `tls:` with nothing behind it must not mean that a password travels in clear.
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TlsConfig>, D::Error> {
+    TlsConfig::deserialize(deserializer).map(Some)
+}
+
+impl Settings for Config {
+    type Probe = Probe;
+
+    fn build(&self, context: &Context) -> Result<Probe, Vec<Invalid>> {
+        let mut invalid = Vec::new();
+        if self.username.is_some() && self.password.is_none() {
+            invalid.push(Invalid::new("username", "a user without a password: add password: { file: PATH }"));
+        }
+        for (key, empty) in [
+            ("username", self.username.as_deref() == Some("")),
+            ("password", self.password.as_ref().is_some_and(|password| password.expose().is_empty())),
+        ] {
+            if empty {
+                invalid.push(Invalid::new(key, "it is empty: set it, or remove the key"));
+            }
+        }
+        self.expect.check(&mut invalid);
+        let tls = match self.tls.as_ref().map(|tls| TlsClient::new(tls, &[], &context.roots)).transpose() {
+            Ok(tls) => tls,
+            Err(mistakes) => {
+                invalid.extend(mistakes.into_iter().map(|mistake| mistake.within("tls")));
+                None
+            }
+        };
+        if !invalid.is_empty() {
+            return Err(invalid);
+        }
+        let veil = Veil::new(self.password.as_ref());
+        Ok(Probe {
+            config: self.clone(),
+            tls,
+            veil,
+            kept: None,
+            address: String::new(),
+            certificate: [None; TLS_FAMILIES.len()],
+            counters: Counters::default(),
+            roles: families::role_labels(),
+        })
+    }
+}
+
+/// A probe of a Redis server that was built.
+pub struct Probe {
+    config: Config,
+    tls: Option<TlsClient>,
+    veil: Veil,
+    /// Where everything that was asked was answered.
+    kept: Option<Connection>,
+    /// Where that connection leads to.
+    address: String,
+    /// What its handshake showed, in the order of [`TLS_FAMILIES`].
+    certificate: [Option<f64>; TLS_FAMILIES.len()],
+    counters: Counters,
+    roles: [Arc<Labels>; 2],
+}
+
+/// An older connection is replaced before it is used: whether the name leads elsewhere now, the certificate was renewed
+/// or the password changed shows only in a new one.
+const MAX_AGE: Duration = Duration::from_secs(300);
+
+/// A kept connection may use this share of the time. What sits between may have forgotten it without a word, and then
+/// the rest is for a new one.
+const KEPT_SHARE: u32 = 3;
+
+impl super::Probe for Probe {
+    async fn run(&mut self, out: &mut Readings) -> Result<(), Failure> {
+        let (mut connection, answer) = self.greet(out).await?;
+        let verdict = self.judge(answer);
+        if let Err(failure) = &verdict
+            && failure.reason != Reason::Status
+        {
+            return verdict;
+        }
+        let mut judged = Ok(());
+        // A server that loads or cannot save refuses PING, and still says in INFO how it is.
+        match connection.ask(&["INFO"], out).await {
+            Ok(Reply::Text(text)) => {
+                let info = Info::of(&text);
+                if info.is_empty() {
+                    return verdict.and(Err(Failure::new(Reason::Protocol, "INFO was answered with something else")));
+                }
+                info.write(self.config.database, &self.roles, out);
+                self.counters.take(&info, Instant::now(), out);
+                verdict?;
+                judged = self.config.expect.judge(&info);
+            }
+            Ok(Reply::Refusal(text)) => {
+                verdict?;
+                let text = self.veil.show(text.as_bytes());
+                if self.config.expect.needs_info() {
+                    let detail = format!("expect cannot be checked, because INFO is refused: {text}");
+                    return Err(Failure::new(Reason::Auth, detail));
+                }
+                out.note("info", format!("refused, so that only the answer to PING is known: {text}"));
+            }
+            Ok(Reply::Word(word)) => {
+                let word = self.veil.show(word.as_bytes());
+                return verdict.and(Err(Failure::new(Reason::Protocol, format!("INFO was answered with {word}"))));
+            }
+            Err(trouble) => return verdict.and(Err(trouble.failure("while waiting for INFO", &self.veil))),
+        }
+        if connection.is_quiet() {
+            self.kept = Some(connection);
+        }
+        judged
+    }
+}
+
+impl Probe {
+    /// A connection on which PING was answered, and the answer: the kept one if it still serves, else a new one.
+    async fn greet(&mut self, out: &mut Readings) -> Result<(Connection, Reply), Failure> {
+        // From here on it belongs to this run: whoever drops the run drops it.
+        if let Some(mut kept) = self.kept.take().filter(|kept| kept.age() < MAX_AGE) {
+            let patience = out.deadline().saturating_duration_since(Instant::now()) / KEPT_SHARE;
+            let trouble = if kept.is_quiet() {
+                match timeout(patience, ping(&mut kept, out)).await {
+                    Ok(Ok(answer)) => {
+                        out.note("address", self.address.clone());
+                        for (family, value) in TLS_FAMILIES.into_iter().zip(self.certificate) {
+                            out.set(family, value.unwrap_or(f64::NAN));
+                        }
+                        return Ok((kept, answer));
+                    }
+                    Ok(Err(trouble)) => trouble.words(&self.veil),
+                    Err(_) => "it did not answer".to_owned(),
+                }
+            } else {
+                "the server had closed it".to_owned()
+            };
+            out.note("connection", format!("a new one, because the former one is of no use: {trouble}"));
+        }
+        let mut connection = self.open(out).await?;
+        match ping(&mut connection, out).await {
+            Ok(answer) => Ok((connection, answer)),
+            Err(trouble) => Err(trouble.failure("while waiting for the answer to PING", &self.veil)),
+        }
+    }
+
+    /// A new connection on which we are who we should be.
+    async fn open(&mut self, out: &mut Readings) -> Result<Connection, Failure> {
+        let Address { host, port } = &self.config.address;
+        let stream = dial(host, *port, self.config.ip, out).await?;
+        self.address = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
+        let mut connection = match &self.tls {
+            None => Connection::new(stream),
+            Some(client) => {
+                let stream = client.handshake(stream, host, out).await?;
+                self.certificate = TLS_FAMILIES.map(|family| out.value(family));
+                Connection::new(stream)
+            }
+        };
+        let Some(password) = &self.config.password else { return Ok(connection) };
+        let user = self.config.username.as_deref();
+        let command: Vec<_> = ["AUTH"].into_iter().chain(user).chain([password.expose()]).collect();
+        match connection.ask(&command, out).await {
+            Ok(Reply::Word(word)) if word == "OK" => Ok(connection),
+            Ok(Reply::Refusal(text)) => Err(not_let_in(&text, user)),
+            Ok(_) => Err(Failure::new(Reason::Protocol, "AUTH was answered with something else than OK")),
+            Err(trouble) => Err(trouble.failure("while waiting for the answer to AUTH", &self.veil)),
+        }
+    }
+
+    fn judge(&self, answer: Reply) -> Result<(), Failure> {
+        match answer {
+            Reply::Word(word) if word == "PONG" => Ok(()),
+            Reply::Word(word) => {
+                let detail = format!("PING was answered with {}", self.veil.show(word.as_bytes()));
+                Err(Failure::new(Reason::Protocol, detail))
+            }
+            Reply::Text(_) => Err(Failure::new(Reason::Protocol, "PING was answered with a text")),
+            Reply::Refusal(text) => {
+                let hint =
+                    if text.starts_with("NOAUTH") { ": set password, and username where there is one" } else { "" };
+                let detail = format!("PING is refused{hint}: {}", self.veil.show(text.as_bytes()));
+                Err(Failure::new(reason_of(&text), detail))
+            }
+        }
+    }
+}
+
+async fn ping(connection: &mut Connection, out: &mut Readings) -> Result<Reply, Trouble> {
+    let since = Instant::now();
+    let answer = connection.ask(&["PING"], out).await?;
+    if matches!(answer, Reply::Word(_)) {
+        out.set(&families::PING_SECONDS, since.elapsed().as_secs_f64());
+    }
+    Ok(answer)
+}
+
+/// What the first word of a refusal means.
+fn reason_of(text: &str) -> Reason {
+    match text.split(' ').next().unwrap_or_default() {
+        "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Reason::Auth,
+        "ERR" if text.contains("max number of clients") => Reason::Limit,
+        "ERR" if text.contains("operation not permitted") || text.contains("invalid password") => Reason::Auth,
+        _ => Reason::Status,
+    }
+}
+
+/// Why AUTH failed. The server's own words are left out: some servers repeat what they were sent.
+fn not_let_in(text: &str, user: Option<&str>) -> Failure {
+    let code = text.split(' ').next().unwrap_or_default();
+    let detail = match (reason_of(text), code) {
+        (Reason::Limit, _) => return Failure::new(Reason::Limit, "the maximum number of clients is reached"),
+        (Reason::Status, "LOADING") => return Failure::new(Reason::Status, "the server is loading its data (LOADING)"),
+        (_, "DENIED") => "the server is in protected mode and answers only its own host (DENIED)".to_owned(),
+        (Reason::Auth, _) => match user {
+            Some(user) => format!("the user {user:?} or its password is refused ({code})"),
+            None => format!("the password is refused ({code})"),
+        },
+        _ if text.contains("without any password configured") => {
+            "a password is set here, but the server has none for its default user: remove it, or name the user"
+                .to_owned()
+        }
+        _ => "AUTH is refused: the server does not know it in this form".to_owned(),
+    };
+    Failure::new(Reason::Auth, detail)
+}

@@ -1,0 +1,294 @@
+//! One connection to a server, and what is said on it: the Redis serialization protocol in its version 2 (RESP2).
+
+use crate::observation::{Failure, Phase, Readings, Reason};
+use crate::values::Secret;
+use futures_util::FutureExt as _;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::Instant;
+
+/// The longest line: a status, an error or the length of a text.
+const MAX_LINE: usize = 4096;
+
+/// The longest text. INFO has some 6 KiB, and a line for each replica and database.
+const MAX_TEXT: usize = 1 << 20;
+
+/// A buffer larger than this is given back after the reply.
+const KEPT_CAPACITY: usize = 64 * 1024;
+
+/// The most characters of a peer's words in a failure.
+const MAX_SHOWN: usize = 120;
+
+/// What a connection travels over.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// What a server answers, in the forms that are needed here.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// `+PONG`
+    Word(String),
+    /// `-NOAUTH Authentication required.`
+    Refusal(String),
+    /// `$4`, and then so many bytes.
+    Text(String),
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The connection broke.
+    Broken(io::Error),
+    /// The peer ended it; so many bytes of a reply had come.
+    Ended(usize),
+    /// What came is no reply: why not, and how it begins.
+    Strange(&'static str, Vec<u8>),
+}
+
+impl Trouble {
+    /// In words for a person.
+    pub(super) fn words(&self, veil: &Veil) -> String {
+        match self {
+            Trouble::Broken(error) => format!("it broke: {error}"),
+            Trouble::Ended(0) => "the server closed it without a word".to_owned(),
+            Trouble::Ended(bytes) => format!("the server closed it after {bytes} bytes of a reply"),
+            Trouble::Strange(why, begin) => {
+                format!("what answers is no Redis server: {why}; it says: {}", veil.show(begin))
+            }
+        }
+    }
+
+    /// As the end of a run.
+    pub(super) fn failure(&self, when: &str, veil: &Veil) -> Failure {
+        match self {
+            // A server that wants a certificate of ours says so only after the handshake (TLS 1.3).
+            Trouble::Broken(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                Failure::new(Reason::Tls, format!("TLS broke {when}: {error}"))
+            }
+            Trouble::Broken(error) => Failure::io(Reason::Protocol, format_args!("the connection broke {when}"), error),
+            Trouble::Ended(_) => Failure::new(Reason::Protocol, format!("{when}: {}", self.words(veil))),
+            Trouble::Strange(..) => Failure::new(Reason::Protocol, self.words(veil)),
+        }
+    }
+}
+
+/// An open connection.
+pub(super) struct Connection {
+    stream: Box<dyn Wire>,
+    /// What was read and is not yet part of a reply.
+    heard: Vec<u8>,
+    opened: Instant,
+}
+
+impl Connection {
+    pub(super) fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self { stream: Box::new(stream), heard: Vec::new(), opened: Instant::now() }
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// Whether nothing has come that nobody asked for, its end included.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.heard.is_empty() && self.stream.read_buf(&mut self.heard).now_or_never().is_none()
+    }
+
+    /// Sends a command and waits for its reply.
+    pub(super) async fn ask(&mut self, command: &[&str], out: &mut Readings) -> Result<Reply, Trouble> {
+        out.enter(Phase::Wait);
+        // A server that turns us away says why and closes, so that sending fails while its reason waits to be read.
+        let sent = self.send(command).await;
+        let heard = self.hear(out).await;
+        out.leave();
+        match (sent, heard) {
+            (Err(error), Err(Trouble::Ended(0) | Trouble::Broken(_))) => Err(Trouble::Broken(error)),
+            (_, heard) => heard,
+        }
+    }
+
+    async fn send(&mut self, command: &[&str]) -> io::Result<()> {
+        self.stream.write_all(&encoded(command)).await?;
+        self.stream.flush().await
+    }
+
+    async fn hear(&mut self, out: &mut Readings) -> Result<Reply, Trouble> {
+        loop {
+            if let Some((reply, length)) = parse(&self.heard).map_err(|why| self.strange(why))? {
+                self.heard.drain(..length);
+                if self.heard.capacity() > KEPT_CAPACITY {
+                    self.heard.shrink_to(KEPT_CAPACITY);
+                }
+                return Ok(reply);
+            }
+            if !self.heard.is_empty() {
+                out.enter(Phase::Transfer);
+            }
+            match self.stream.read_buf(&mut self.heard).await {
+                Ok(0) => return Err(Trouble::Ended(self.heard.len())),
+                Ok(_) => {}
+                Err(error) => return Err(Trouble::Broken(error)),
+            }
+        }
+    }
+
+    fn strange(&mut self, why: &'static str) -> Trouble {
+        Trouble::Strange(why, std::mem::take(&mut self.heard))
+    }
+}
+
+/// A command as an array of texts.
+fn encoded(command: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
+    for part in command {
+        bytes.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}
+
+/// The reply at the begin of these bytes and its length, once it is whole; or why it is none.
+fn parse(heard: &[u8]) -> Result<Option<(Reply, usize)>, &'static str> {
+    let Some((form, rest)) = heard.split_first() else { return Ok(None) };
+    if !b"+-$".contains(form) {
+        return Err(match form {
+            b':' | b'*' | b'_' | b'%' | b'~' | b'>' | b'=' | b'#' | b',' | b'(' => "a reply of another form",
+            _ => "it does not begin as a reply does",
+        });
+    }
+    let Some(end) = rest.iter().take(MAX_LINE).position(|byte| *byte == b'\n') else {
+        return if rest.len() >= MAX_LINE { Err("a line without an end") } else { Ok(None) };
+    };
+    let Some(line) = rest[..end].strip_suffix(b"\r") else { return Err("a line that does not end as it should") };
+    let length = 1 + end + 1;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    match form {
+        b'+' => return Ok(Some((Reply::Word(text(line)), length))),
+        b'-' => return Ok(Some((Reply::Refusal(text(line)), length))),
+        _ => {}
+    }
+    let size: usize = match std::str::from_utf8(line).ok().and_then(|line| line.parse().ok()) {
+        Some(size) if size <= MAX_TEXT => size,
+        Some(_) => return Err("it announces a text of more than 1 MiB"),
+        None => return Err("it announces a text without a length"),
+    };
+    let Some(body) = heard.get(length..length + size + 2) else { return Ok(None) };
+    match body.strip_suffix(b"\r\n") {
+        Some(body) => Ok(Some((Reply::Text(text(body)), length + size + 2))),
+        None => Err("a text is longer than announced"),
+    }
+}
+
+/// Keeps the password out of what a peer says.
+pub(super) struct Veil(Option<Vec<u8>>);
+
+impl Veil {
+    /// So many bytes of the password in a row are hidden, also where the rest was cut off. A shorter password is hidden
+    /// as a whole.
+    const ENOUGH: usize = 4;
+
+    pub(super) fn new(password: Option<&Secret>) -> Self {
+        Self(password.map(|password| password.expose().as_bytes().to_vec()).filter(|password| !password.is_empty()))
+    }
+
+    /// What a peer says: its first line, short, without control characters.
+    pub(super) fn show(&self, said: &[u8]) -> String {
+        let line = said.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
+        let line = self.hide(line);
+        let mut shown = String::new();
+        for character in String::from_utf8_lossy(&line).chars() {
+            if shown.len() >= MAX_SHOWN {
+                shown.push('…');
+                break;
+            }
+            match character {
+                '"' | '\'' => shown.push(character),
+                other => shown.extend(other.escape_debug()),
+            }
+        }
+        shown
+    }
+
+    fn hide<'a>(&self, said: &'a [u8]) -> std::borrow::Cow<'a, [u8]> {
+        let Some(secret) = &self.0 else { return said.into() };
+        let mut shown = Vec::new();
+        let mut rest = said;
+        while let Some((first, others)) = rest.split_first() {
+            let same = secret.iter().zip(rest).take_while(|(ours, theirs)| ours == theirs).count();
+            if same >= Self::ENOUGH.min(secret.len()) {
+                shown.extend_from_slice(b"[hidden]");
+                rest = &rest[same..];
+            } else {
+                shown.push(*first);
+                rest = others;
+            }
+        }
+        shown.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn veil(password: &str) -> Veil {
+        Veil(Some(password.as_bytes().to_vec()))
+    }
+
+    #[test]
+    fn a_reply_is_taken_once_it_is_whole_and_not_a_byte_more() {
+        let whole: [(&[u8], Reply, usize); 4] = [
+            (b"+PONG\r\nrest", Reply::Word("PONG".into()), 7),
+            (b"-ERR no\r\n", Reply::Refusal("ERR no".into()), 9),
+            (b"$0\r\n\r\n", Reply::Text(String::new()), 6),
+            (b"$5\r\na\r\nb:\r\n+", Reply::Text("a\r\nb:".into()), 11),
+        ];
+        for (bytes, reply, length) in whole {
+            assert_eq!(parse(bytes), Ok(Some((reply, length))));
+            for cut in 0..length {
+                assert_eq!(parse(&bytes[..cut]), Ok(None), "{cut} bytes of {bytes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply_is_known_at_once() {
+        let strange: [&[u8]; 10] = [
+            b"H",
+            b"SSH-2.0",
+            b":1\r\n",
+            b"*2\r\n",
+            b"+PONG\n",
+            b"$\r\n",
+            b"$-1\r\n",
+            b"$1048577\r\n",
+            b"$99999999999999999999999\r\n",
+            b"$1\r\nabc",
+        ];
+        for bytes in strange {
+            assert!(parse(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+        }
+        assert!(parse(&[b'+'; MAX_LINE]).is_ok());
+        assert!(parse(&[b'+'; MAX_LINE + 1]).is_err(), "a line has a bound");
+    }
+
+    #[test]
+    fn a_command_is_sent_as_it_is_whatever_is_in_it() {
+        assert_eq!(encoded(&["AUTH", "p\r\nä"]), b"*2\r\n$4\r\nAUTH\r\n$5\r\np\r\n\xc3\xa4\r\n");
+    }
+
+    #[test]
+    fn a_password_that_is_echoed_is_hidden_whole_or_cut() {
+        let veil = veil("hunter2-horse");
+        assert_eq!(veil.show(b"no hunter2-horse here"), "no [hidden] here");
+        assert_eq!(veil.show(b"args: 'hunter2' and hunter"), "args: '[hidden]' and [hidden]");
+        assert_eq!(veil.show(b"hunhunter2-horsehunter2-horse"), "hun[hidden][hidden]");
+        assert_eq!(super::Veil(Some(b"pw".to_vec())).show(b"it is pw"), "it is [hidden]");
+        assert_eq!(Veil(None).show(b"plain\r\nsecond"), "plain");
+        assert_eq!(Veil(None).show(b"\x1b[31m\xff"), "\\u{1b}[31m\u{fffd}");
+        assert!(Veil(None).show(&[b'x'; 5000]).chars().count() <= MAX_SHOWN + 1);
+    }
+}
