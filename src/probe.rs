@@ -7,6 +7,7 @@
 mod compliance;
 pub mod host;
 pub mod http;
+pub mod postgres;
 pub mod process;
 pub mod tcp;
 pub mod tls;
@@ -265,7 +266,8 @@ kinds! {
     http Http,
     tcp Tcp,
     tls Tls,
-    process Process;
+    process Process,
+    postgres Postgres;
     built_in host Host
 }
 
