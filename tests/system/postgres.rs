@@ -90,6 +90,8 @@ async fn a_role_that_may_only_monitor_sees_everything() {
     assert_eq!(failures(&banken, "db").await, 0.0);
     // What another session does is seen.
     let lock = server.session("begin; lock table orders; select pg_sleep(60)");
+    let locked = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted and relation::regclass::text = 'orders'";
+    eventually("the table is locked", async || (server.app(locked) == "1").then_some(())).await;
     let waiting = server.session("select count(*) from orders");
     until(&banken, "banken_postgres_waiting_locks{probe=\"db\"}", |count| count >= 1.0).await;
     until(&banken, "banken_postgres_longest_transaction_seconds{probe=\"db\"}", |age| age > 1.0).await;
@@ -275,7 +277,7 @@ async fn a_server_that_stands_still_is_a_timeout_and_leaves_no_connections_behin
 async fn an_answer_without_end_is_cut_off_and_harms_nobody() {
     let server = Server::start().await;
     let queries = "queries:\n  \
-                   - { name: rows, sql: 'select i, i as n from generate_series(1, 1000000000) as i', labels: [i] }\n";
+                   - { name: rows, sql: 'select generate_series(1, 1000000000) as i, 1 as n', labels: [i] }\n";
     let large = "queries:\n  - { name: large, sql: \"select repeat('x', 50000000)\" }\n";
     let banken =
         Banken::start(&config(&[entry("many", &server.url(), queries), entry("large", &server.url(), large)])).await;

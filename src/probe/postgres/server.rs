@@ -148,7 +148,7 @@ async fn ask(
             if failure.reason == Reason::Timeout {
                 return Err(failure);
             }
-            out.note("left out", failure.detail);
+            out.note(what, format!("left out: {}", dialer.secrets.excerpt(error.message())));
             Ok(None)
         }
     }
@@ -172,7 +172,7 @@ fn sessions(row: Row<'_>, out: &mut Readings) {
     let ratio = connections.zip(out.value(&CONNECTIONS_MAX)).map(|(used, max)| used / max);
     signal(out, &CONNECTIONS_SIGNAL, ratio.filter(|ratio| ratio.is_finite()));
     if row.number("hidden") > Some(0.0) {
-        out.note("left out", "longest transaction and query: the role may not see other sessions, grant it pg_monitor");
+        out.note("sessions", "ages left out: the role may not see what others do, grant it pg_monitor");
         return;
     }
     // Clocks of sessions may be a moment ahead of the one that is compared with.
@@ -232,7 +232,7 @@ impl Statements {
         let Some(found) = ask(session, dialer, what, EXTENSION, out).await? else { return Ok(()) };
         let Some(row) = found.first() else {
             self.last = None;
-            out.note("left out", "statements: pg_stat_statements is not installed in this database");
+            out.note(what, "left out: pg_stat_statements is not installed in this database");
             return Ok(());
         };
         let (total, mean) =

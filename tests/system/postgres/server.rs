@@ -49,9 +49,33 @@ fn hand_over(path: &Path) {
     }
 }
 
+/// The server's own process, which ends in order: killed, it would leave its shared memory behind.
+pub struct Postmaster(Process);
+
+impl std::ops::Deref for Postmaster {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+impl Drop for Postmaster {
+    fn drop(&mut self) {
+        use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+        if self.0.is_running() {
+            self.0.signal(Signal::CONT);
+            self.0.signal(Signal::QUIT);
+            // It gives its children five seconds.
+            let pid = Pid::from_raw(self.0.pid().cast_signed()).unwrap();
+            let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        }
+    }
+}
+
 pub struct Server {
     // Ends before its folder goes.
-    pub process: Process,
+    pub process: Postmaster,
     pub port: u16,
     folder: tempfile::TempDir,
 }
@@ -89,7 +113,7 @@ impl Server {
         );
         std::fs::write(path.join("data/postgresql.auto.conf"), lines).unwrap();
         hand_over(&path.join("data/postgresql.auto.conf"));
-        let process = Process::start(command("postgres", path).args(["-D", "data"]));
+        let process = Postmaster(Process::start(command("postgres", path).args(["-D", "data"])));
         let server = Self { process, port, folder };
         eventually("PostgreSQL takes connections", async || server.try_sql("postgres", "select 1").ok()).await;
         server
@@ -111,7 +135,7 @@ impl Server {
     /// Ends it as a stop of the service does, and gives what is needed to start it again.
     pub async fn end(mut self) -> impl Future<Output = Self> {
         self.process.signal(rustix::process::Signal::INT);
-        self.process.ended().await;
+        self.process.0.ended().await;
         let Self { port, folder, .. } = self;
         async move { Self::start_in(folder, port, "").await }
     }
