@@ -8,6 +8,7 @@ mod compliance;
 pub mod dns;
 pub mod host;
 pub mod http;
+pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod tcp;
@@ -273,8 +274,9 @@ kinds! {
     tcp Tcp,
     tls Tls,
     process Process,
-    redis Redis,
-    dns Dns;
+    dns Dns,
+    postgres Postgres,
+    redis Redis;
     built_in host Host
 }
 

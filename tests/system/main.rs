@@ -13,6 +13,7 @@ mod life;
 mod logs;
 mod metrics_doc;
 mod page;
+mod postgres;
 mod privilege;
 mod prometheus;
 mod scan;
