@@ -15,7 +15,7 @@ const MAX_UTF8: usize = 4;
 /// Shorter texts are no secrets, and hiding them would make holes in every sentence.
 const SHORTEST_SECRET: usize = 3;
 
-/// Hides the secrets of one request in what its target says.
+/// Hides secrets that were told to a target in what it says.
 pub struct Redactor {
     secrets: Vec<String>,
     longest: usize,
@@ -28,6 +28,11 @@ impl Redactor {
         if let Some(auth) = ask.auth {
             secrets.extend(auth.secrets());
         }
+        Self::hiding(secrets)
+    }
+
+    /// Hides these.
+    pub fn hiding(mut secrets: Vec<String>) -> Self {
         secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
         // The longest first: one secret may contain another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -36,7 +41,7 @@ impl Redactor {
     }
 
     /// How many bytes are needed for an excerpt, so that no secret that begins in it is cut and missed.
-    pub(super) fn wanted_bytes(&self) -> usize {
+    pub fn wanted_bytes(&self) -> usize {
         MAX_CHARS * MAX_UTF8 + self.longest
     }
 
@@ -51,7 +56,8 @@ impl Redactor {
         format!("\"{}\"", shorten(&self.redact(text), MAX_VALUE_CHARS))
     }
 
-    fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    /// The whole text without secrets.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
@@ -90,9 +96,7 @@ mod tests {
     use super::*;
 
     fn redactor(secrets: &[&str]) -> Redactor {
-        let secrets: Vec<String> = secrets.iter().map(ToString::to_string).collect();
-        let longest = secrets.iter().map(String::len).max().unwrap_or(0);
-        Redactor { secrets, longest }
+        Redactor::hiding(secrets.iter().map(ToString::to_string).collect())
     }
 
     #[test]
