@@ -3,5 +3,6 @@
 //! It is to this machine what `net` is to the network: kinds of probes, sources of logs and commands say what they want
 //! to know, and here it is found out, with every bound.
 
+pub mod child;
 pub mod docker;
 pub mod procfs;

@@ -3,6 +3,7 @@
 //! A kind of probe is one file below `probe/` and one row in [`kinds!`] here. From the row follow its configuration
 //! block, its dispatch, its line in `banken kinds`, its place in the JSON Schema and in the documentation of metrics.
 
+pub mod command;
 #[cfg(test)]
 mod compliance;
 pub mod dns;
@@ -276,7 +277,8 @@ kinds! {
     process Process,
     dns Dns,
     postgres Postgres,
-    redis Redis;
+    redis Redis,
+    command Command;
     built_in host Host
 }
 

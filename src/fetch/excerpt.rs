@@ -37,6 +37,13 @@ impl Redactor {
         redactor
     }
 
+    /// Hides these.
+    pub fn hiding(secrets: Vec<String>) -> Self {
+        let mut redactor = Self::default();
+        redactor.add(secrets, false);
+        redactor
+    }
+
     /// Hides what another one hides, too.
     pub(super) fn join(&mut self, other: &Redactor) {
         self.add(other.secrets.iter().map(|hidden| hidden.text.clone()), false);
@@ -69,7 +76,7 @@ impl Redactor {
     }
 
     /// How many bytes are needed for an excerpt, so that no secret that begins in it is cut and missed.
-    pub(super) fn wanted_bytes(&self) -> usize {
+    pub fn wanted_bytes(&self) -> usize {
         MAX_CHARS * MAX_UTF8 + self.secrets.first().map_or(0, |hidden| hidden.text.len())
     }
 
@@ -92,7 +99,8 @@ impl Redactor {
         hide(Cow::Owned(text), self.secrets.iter().filter(|hidden| hidden.learned)).into_owned()
     }
 
-    fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    /// The whole text without secrets.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         hide(Cow::Borrowed(text), &self.secrets)
     }
 }
@@ -134,9 +142,7 @@ mod tests {
     use super::*;
 
     fn redactor(secrets: &[&str]) -> Redactor {
-        let mut redactor = Redactor::default();
-        redactor.add(secrets.iter().map(ToString::to_string), false);
-        redactor
+        Redactor::hiding(secrets.iter().map(ToString::to_string).collect())
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl stream::Source for Journal {
             Some(Err(failure)) => return End::Failed(failure),
             None => return End::Stopped,
         };
-        let end = match Follower::start(&journalctl, self.config.matches(), position) {
+        let end = match Follower::start(&journalctl, self.config.matches(), position).await {
             Ok(mut follower) => {
                 let end = pump(&mut follower, sink, stop).await;
                 follower.child.end().await;
@@ -188,8 +188,8 @@ struct Known {
 }
 
 impl Follower {
-    fn start(journalctl: &Journalctl, matches: Vec<String>, position: Position) -> Result<Self, Failure> {
-        let child = journalctl.follow(&matches, position.cursor.as_deref())?;
+    async fn start(journalctl: &Journalctl, matches: Vec<String>, position: Position) -> Result<Self, Failure> {
+        let child = journalctl.follow(&matches, position.cursor.as_deref()).await?;
         let is_ours = position.matches == matches;
         let known = position.cursor.map(|cursor| Known { cursor, is_ours });
         // In a container we may be the first process, which in the journal of the host is systemd.

@@ -1,16 +1,16 @@
-//! Runs `journalctl`: no shell, nothing of our environment, and it ends with us.
+//! What is asked of `journalctl`, what it says, and why it has ended.
 
 use super::cutter::{Cut, Cutter};
 use super::record;
 use crate::logs::stream::End;
+use crate::machine::child::{Group, Program, Running, find};
 use crate::observation::{Failure, Reason};
 use crate::values::one_line;
-use rustix::process::{Pid, Signal, kill_process_group};
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{ChildStderr, ChildStdout, Command};
+use tokio::process::{ChildStderr, ChildStdout};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Where `journalctl` may be. Our own `PATH` has no say in what is run.
@@ -46,8 +46,7 @@ impl Journalctl {
     /// # Errors
     /// [`Reason::Missing`].
     pub fn find(folders: &[&str]) -> Result<Self, Failure> {
-        let mut places = folders.iter().map(|folder| Path::new(folder).join("journalctl"));
-        places.find(|place| place.is_file()).map(Self).ok_or_else(|| {
+        find("journalctl", folders).map(Self).ok_or_else(|| {
             let folders = folders.join(" or ");
             Failure::new(
                 Reason::Missing,
@@ -56,22 +55,12 @@ impl Journalctl {
         })
     }
 
-    fn command(&self, matches: &[String]) -> Command {
-        let mut command = Command::new(&self.0);
-        command
+    fn program(&self, matches: &[String]) -> Program {
+        Program::new(&self.0)
             .args(["--output=json", "--output-fields=MESSAGE,_PID", "--all", "--no-pager"])
             // Following would leave out former boots otherwise.
-            .arg("--merge")
+            .args(["--merge"])
             .args(matches)
-            .env_clear()
-            .env("LC_ALL", "C")
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        command
     }
 
     /// Starts to follow, from the record with this cursor on, or from the beginning. If we are killed, it ends too:
@@ -79,11 +68,9 @@ impl Journalctl {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn follow(&self, matches: &[String], cursor: Option<&str>) -> Result<Child, Failure> {
-        let mut command = self.command(matches);
-        command.args(["--follow", "--lines=all"]);
-        command.args(cursor.map(|cursor| format!("--cursor={cursor}")));
-        Child::start(command)
+    pub async fn follow(&self, matches: &[String], cursor: Option<&str>) -> Result<Child, Failure> {
+        let program = self.program(matches).args(["--follow", "--lines=all"]);
+        Child::start(program.args(cursor.map(|cursor| format!("--cursor={cursor}")))).await
     }
 
     /// The cursor of the newest record.
@@ -91,9 +78,7 @@ impl Journalctl {
     /// # Errors
     /// When journalctl fails or does not answer.
     pub async fn newest(&self, matches: &[String]) -> Result<Option<String>, Failure> {
-        let mut command = self.command(matches);
-        command.arg("--lines=1");
-        let mut child = Child::start(command)?;
+        let mut child = Child::start(self.program(matches).args(["--lines=1"])).await?;
         let asking = async {
             let mut cutter = Cutter::default();
             let mut newest = None;
@@ -123,20 +108,16 @@ impl Journalctl {
 /// A running `journalctl`.
 #[derive(Debug)]
 pub struct Child {
-    process: tokio::process::Child,
+    group: Group,
     output: ChildStdout,
     errors: Option<ChildStderr>,
     said: Vec<u8>,
 }
 
 impl Child {
-    fn start(mut command: Command) -> Result<Self, Failure> {
-        let failed = |error| Failure::io(Reason::Exit, "journalctl cannot be started", &error);
-        let mut process = command.spawn().map_err(failed)?;
-        let (Some(output), errors) = (process.stdout.take(), process.stderr.take()) else {
-            return Err(Failure::new(Reason::Local, "journalctl was started without an output"));
-        };
-        Ok(Self { process, output, errors, said: Vec::new() })
+    async fn start(program: Program) -> Result<Self, Failure> {
+        let Running { stdout, stderr, group } = program.start().await?;
+        Ok(Self { group, output: stdout, errors: Some(stderr), said: Vec::new() })
     }
 
     /// Waits for more of its output. It may be dropped while it waits without losing anything.
@@ -192,22 +173,14 @@ impl Child {
                 _ => self.errors = None,
             }
         }
-        let status = match timeout(END_WITHIN, self.process.wait()).await {
-            Ok(Ok(status)) => Some(status),
-            Ok(Err(_)) | Err(_) => None,
-        };
-        self.end().await;
+        let by_itself = timeout(END_WITHIN, self.group.ended()).await.is_ok();
+        let status = self.group.end().await.filter(|_| by_itself);
         explain(status, &String::from_utf8_lossy(&self.said))
     }
 
     /// Ends it and waits until it is gone.
     pub async fn end(&mut self) {
-        // Once it was waited for it has no id, and the group's number may be somebody else's.
-        if let Some(group) = self.process.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
-            // It may have ended already.
-            let _ = kill_process_group(group, Signal::KILL);
-            let _ = timeout(END_WITHIN, self.process.wait()).await;
-        }
+        self.group.end().await;
     }
 }
 
@@ -258,39 +231,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_endless_complaint_is_bounded_and_its_end_is_kept() {
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", "head -c 200000 /dev/zero | tr '\\0' x >&2; echo last words >&2; exit 3"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        let mut child = Child::start(command).unwrap();
+        let script = "head -c 200000 /dev/zero | tr '\\0' x >&2; echo last words >&2; exit 3";
+        let mut child = Child::start(Program::new("/bin/sh").args(["-c", script])).await.unwrap();
         let Err(End::Failed(failure)) = child.read(&mut Vec::new()).await else { panic!("it went on") };
         assert!(failure.detail.contains("exit status: 3") && failure.detail.ends_with("last words"), "{failure}");
         assert!(failure.detail.len() < 2 * MAX_COMPLAINT, "{}", failure.detail.len());
     }
 
     #[tokio::test]
-    async fn what_is_ended_takes_its_own_children_along() {
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", "sleep 1000 & echo $!; wait"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        let mut child = Child::start(command).unwrap();
-        let mut said = Vec::new();
-        child.read(&mut said).await.unwrap();
-        let grandchild = String::from_utf8(said).unwrap();
-        child.end().await;
-        assert!(child.process.id().is_none(), "it was not waited for");
-        // It is gone, or dead and not yet collected by whoever inherited it.
-        let status = format!("/proc/{}/status", grandchild.trim());
-        let is_alive = || std::fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tZ"));
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while is_alive() {
-            assert!(Instant::now() < deadline, "it outlives its parent");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    async fn what_closes_its_output_and_stays_is_ended() {
+        let mut child = Child::start(Program::new("/bin/sh").args(["-c", "exec >&-; sleep 1000"])).await.unwrap();
+        let Err(End::Failed(failure)) = child.read(&mut Vec::new()).await else { panic!("it went on") };
+        assert!(failure.detail.contains("it closed its output"), "{failure}");
     }
 }
