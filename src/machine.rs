@@ -3,6 +3,28 @@
 //! It is to this machine what `net` is to the network: kinds of probes, sources of logs and commands say what they want
 //! to know, and here it is found out, with every bound.
 
+pub mod bell;
 pub mod child;
 pub mod docker;
 pub mod procfs;
+pub mod systemd;
+pub mod usage;
+
+use std::future::Future;
+use tokio::task::AbortHandle;
+
+/// A task that ends with whoever holds this.
+#[derive(Debug)]
+struct Errand(AbortHandle);
+
+impl Errand {
+    fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(work).abort_handle())
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

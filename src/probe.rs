@@ -6,16 +6,19 @@
 pub mod command;
 #[cfg(test)]
 mod compliance;
+pub mod container;
 pub mod dns;
 pub mod host;
 pub mod http;
 pub mod postgres;
 pub mod process;
 pub mod redis;
+pub mod systemd;
 pub mod tcp;
 pub mod tls;
 
 use crate::health::{self, Limit};
+use crate::machine::systemd::Buses;
 use crate::net::Roots;
 use crate::observation::{Failure, Family, Readings, Reason, Scope, Signal, Unit};
 use crate::values::{Invalid, Period, Thresholds, check_name, limits, too_short};
@@ -64,6 +67,8 @@ pub trait Settings {
 pub struct Context {
     /// The certificate authorities of the system, read once and only if somebody needs them.
     pub roots: Roots,
+    /// The buses on which systemd is asked: all units on one of them share a connection.
+    pub buses: Buses,
 }
 
 /// The description of a kind: its row in the table, in words and families.
@@ -278,7 +283,9 @@ kinds! {
     dns Dns,
     postgres Postgres,
     redis Redis,
-    command Command;
+    command Command,
+    systemd Systemd,
+    container Container;
     built_in host Host
 }
 

@@ -7,7 +7,7 @@ use super::From;
 use super::checkpoint::{Keeper, Start};
 use super::intake::Intake;
 use super::stream::{self, Batch, End, Incidents, Sink, Stream, pump, unless_stopped};
-use crate::machine::docker::{Answer, DEFAULT_SOCKET, Docker, Inspected, Logs};
+use crate::machine::docker::{Answer, DEFAULT_SOCKET, Docker, Inspected, Logs, check_name};
 use crate::observation::{Failure, Reason};
 use crate::values::Invalid;
 use frames::{Demux, Line};
@@ -43,10 +43,7 @@ impl Config {
     /// Finds every mistake, with paths from this block on.
     pub fn check(&self) -> Vec<Invalid> {
         let mut invalid = Vec::new();
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        let begins_well = self.name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !begins_well || !self.name.chars().all(legal) {
-            let message = format!("{:?} is not the name of a container: write it as docker ps shows it", self.name);
+        if let Err(message) = check_name(&self.name) {
             invalid.push(Invalid::new("name", message));
         }
         if !self.socket.is_absolute() {

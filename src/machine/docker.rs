@@ -1,5 +1,12 @@
 //! What Docker is asked over its Unix socket, or Podman, which speaks alike.
 
+mod container;
+mod events;
+
+pub use container::{Health, Inspected, InspectedConfig, InspectedHealth, InspectedState, Listed, Stats};
+pub use events::Events;
+
+use super::Errand;
 use crate::observation::{Failure, Reason};
 use crate::values::one_line;
 use bytes::Bytes;
@@ -9,11 +16,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 /// Where Docker listens.
@@ -28,39 +35,6 @@ const MAX_ANSWER: usize = 4 << 20;
 /// How much of an error's text people are shown.
 const MAX_MESSAGE: usize = 300;
 
-/// What is read of a container's description.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Inspected {
-    /// Which one it is, whatever it is called.
-    pub id: String,
-    /// How it was made.
-    pub config: InspectedConfig,
-    /// How it is.
-    pub state: InspectedState,
-}
-
-/// How it was made.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct InspectedConfig {
-    /// Whether it writes on a terminal: then its log comes without frames.
-    #[serde(default)]
-    pub tty: bool,
-}
-
-/// How it is.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct InspectedState {
-    /// Whether it runs.
-    #[serde(default)]
-    pub running: bool,
-    /// Since when, as Docker writes it.
-    #[serde(default)]
-    pub started_at: String,
-}
-
 /// What is wanted of a log.
 #[derive(Debug)]
 pub struct Logs {
@@ -72,8 +46,20 @@ pub struct Logs {
     pub last: bool,
 }
 
+/// Whether this can be a container's name.
+///
+/// # Errors
+/// How a name is written.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(legal) {
+        return Ok(());
+    }
+    Err(format!("{name:?} is not the name of a container: write it as docker ps shows it"))
+}
+
 /// Docker, or who speaks like it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Docker {
     socket: PathBuf,
 }
@@ -90,10 +76,31 @@ impl Docker {
     /// [`Reason::Missing`] without such a container; otherwise why Docker did not say.
     pub async fn inspect(&self, name: &str) -> Result<Inspected, Failure> {
         let answer = self.get(&format!("/containers/{name}/json"), name).await?;
-        let text = answer.text().await?;
-        serde_json::from_slice(&text).map_err(|error| {
-            Failure::new(Reason::Json, format!("Docker says about {name} what is not understood: {error}"))
-        })
+        understood(&answer.text().await?, name)
+    }
+
+    /// What a container that runs uses now. Nothing if it has ended meanwhile.
+    ///
+    /// # Errors
+    /// [`Reason::Missing`] without such a container; otherwise why Docker did not say.
+    pub async fn stats(&self, id: &str) -> Result<Option<Stats>, Failure> {
+        // Without one-shot Docker measures twice, a second apart.
+        let path = format!("/containers/{id}/stats?stream=false&one-shot=true");
+        let text = self.get(&path, id).await?.text().await?;
+        if text.is_empty() {
+            // As Podman says it.
+            return Ok(None);
+        }
+        understood(&text, id).map(Some)
+    }
+
+    /// The containers that run.
+    ///
+    /// # Errors
+    /// Why Docker did not say.
+    pub async fn list(&self) -> Result<Vec<Listed>, Failure> {
+        let answer = self.get("/containers/json", "any").await?;
+        understood(&answer.text().await?, "its containers")
     }
 
     /// A container's log.
@@ -129,7 +136,7 @@ impl Docker {
         };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // What is wrong with the connection is told by the answer too.
-        let driver = Driver(tokio::spawn(async { drop(connection.await) }).abort_handle());
+        let driver = Errand::spawn(async { drop(connection.await) });
         let request = Request::get(path).header(header::HOST, "docker").body(Empty::<Bytes>::new());
         let request = request.map_err(|error| Failure::new(Reason::Local, format!("{path}: {error}")))?;
         let response = sender.send_request(request).await.map_err(broken)?;
@@ -150,6 +157,13 @@ impl Docker {
             _ => Failure::io(Reason::Connect, format_args!("nobody answers at {socket}: start Docker"), error),
         }
     }
+}
+
+fn understood<T: DeserializeOwned>(text: &[u8], of: &str) -> Result<T, Failure> {
+    serde_json::from_slice(text).map_err(|error| {
+        let error: String = one_line(&error.to_string()).chars().take(MAX_MESSAGE).collect();
+        Failure::new(Reason::Json, format!("Docker says about {of} what is not understood: {error}"))
+    })
 }
 
 /// Why Docker refused.
@@ -179,21 +193,12 @@ async fn refusal(answer: Answer, name: &str) -> Failure {
     Failure::new(reason, format!("Docker refused with {status}: {message}{remedy}"))
 }
 
-/// The connection ends with the answer.
-#[derive(Debug)]
-struct Driver(AbortHandle);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// An answer whose body is still to come.
 #[derive(Debug)]
 pub struct Answer {
     response: Response<Incoming>,
-    _driver: Driver,
+    /// The connection ends with the answer.
+    _driver: Errand,
 }
 
 impl Answer {
@@ -210,7 +215,7 @@ impl Answer {
                     }
                 }
                 Some(Err(error)) => {
-                    return Err(Failure::new(Reason::Connect, format!("Docker broke the log off: {error}")));
+                    return Err(Failure::new(Reason::Connect, format!("Docker broke its answer off: {error}")));
                 }
                 None => return Ok(None),
             }

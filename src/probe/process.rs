@@ -19,11 +19,12 @@ use self::families::{
     CPU_RATIO, CPU_SECONDS, INSTANCES, OPEN_FDS, RESIDENT_MEMORY, RESTARTS, START_TIMESTAMP, THREADS, UP,
 };
 use self::find::{Query, Selector, Sight, look};
-use self::time::{Boot, Load};
+use self::time::Boot;
 use self::track::Tracker;
 pub use self::user::User;
 use self::watch::Watch;
 use super::{Context, Kind, Settings};
+use crate::machine::usage::Load;
 use crate::observation::{Failure, Readings, Reason, unix_now};
 use crate::values::{Invalid, Pattern};
 use schemars::JsonSchema;

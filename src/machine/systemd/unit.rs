@@ -1,0 +1,184 @@
+//! What is read of a unit's properties.
+
+use crate::observation::label_words;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::fmt;
+use zbus::OwnedVariant;
+
+/// The state of a unit, the same for all kinds of units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ActiveState {
+    /// Started, bound, plugged in, …, as the kind of unit has it.
+    Active,
+    /// Active, and reading its configuration anew.
+    Reloading,
+    /// Not started.
+    Inactive,
+    /// Ended in a way that it should not.
+    Failed,
+    /// On its way up.
+    Activating,
+    /// On its way down.
+    Deactivating,
+}
+
+label_words!(
+    ActiveState,
+    "state",
+    Active = "active",
+    Reloading = "reloading",
+    Inactive = "inactive",
+    Failed = "failed",
+    Activating = "activating",
+    Deactivating = "deactivating",
+);
+
+impl ActiveState {
+    fn of(word: &str) -> Option<Self> {
+        // Newer than the others, and for whoever watches the same as reloading.
+        let word = if word == "refreshing" { "reloading" } else { word };
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Whether it is up.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Active | Self::Reloading)
+    }
+}
+
+/// How the main process of a service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MainExit {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+}
+
+impl MainExit {
+    /// One number for both, as shells have it: a signal is 128 more than its number.
+    pub fn status(self) -> i32 {
+        match self {
+            Self::Exited(status) => status,
+            Self::Killed(signal) => signal.saturating_add(128),
+        }
+    }
+}
+
+impl fmt::Display for MainExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exited with status {status}"),
+            Self::Killed(signal) => write!(f, "was ended by signal {signal}"),
+        }
+    }
+}
+
+/// What systemd says about a unit.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Unit {
+    /// Its name, which is another one if it was asked for by an alias.
+    pub id: String,
+    /// Whether its file was found and understood: `loaded`, `not-found`, `masked`, `error`, `bad-setting`.
+    pub load_state: String,
+    /// Why it was not loaded.
+    pub load_error: String,
+    /// Its state, if it is one that is known here.
+    pub active_state: Option<ActiveState>,
+    /// Its state in systemd's word.
+    pub active_word: String,
+    /// Finer, and different for each kind of unit: `running`, `exited`, `auto-restart`, …
+    pub sub_state: String,
+    /// Whether it is started with the machine: `enabled`, `disabled`, `static`, …
+    pub unit_file_state: String,
+    /// What tells one start from the next.
+    pub invocation: String,
+    /// When it became active last, in seconds since the Unix epoch.
+    pub active_entered: Option<f64>,
+    /// How it ended last: `success` as long as it has not.
+    pub result: Option<String>,
+    /// How often systemd has started it again by itself since somebody has started it.
+    pub restarts: Option<u32>,
+    /// How its main process ended, once it has.
+    pub main_exit: Option<MainExit>,
+    /// Bytes.
+    pub memory: Option<f64>,
+    /// Seconds of CPU time since it was started.
+    pub cpu_seconds: Option<f64>,
+    /// Processes and threads.
+    pub tasks: Option<f64>,
+    /// When a timer elapsed last, in seconds since the Unix epoch.
+    pub last_trigger: Option<f64>,
+}
+
+impl Unit {
+    /// From the properties that all units have, and those of its kind.
+    pub(super) fn read(common: &Properties, own: &Properties) -> zbus::Result<Self> {
+        let active_word = common.text("ActiveState").ok_or(zbus::Error::MissingParameter("ActiveState"))?;
+        let main_exit = match (own.number("ExecMainCode"), own.number("ExecMainStatus")) {
+            // As waitid(2) has it.
+            (Some(1), Some(status)) => Some(MainExit::Exited(status as i32)),
+            (Some(2 | 3), Some(signal)) => Some(MainExit::Killed(signal as i32)),
+            _ => None,
+        };
+        Ok(Self {
+            id: common.text("Id").unwrap_or_default(),
+            load_state: common.text("LoadState").unwrap_or_default(),
+            load_error: common.load_error().unwrap_or_default(),
+            active_state: ActiveState::of(&active_word),
+            active_word,
+            sub_state: common.text("SubState").unwrap_or_default(),
+            unit_file_state: common.text("UnitFileState").unwrap_or_default(),
+            invocation: common.bytes("InvocationID"),
+            active_entered: common.time("ActiveEnterTimestamp"),
+            result: own.text("Result"),
+            restarts: own.number("NRestarts").and_then(|restarts| u32::try_from(restarts).ok()),
+            main_exit,
+            memory: own.amount("MemoryCurrent"),
+            cpu_seconds: own.amount("CPUUsageNSec").map(|nanos| nanos / 1e9),
+            tasks: own.amount("TasksCurrent"),
+            last_trigger: own.time("LastTriggerUSec"),
+        })
+    }
+}
+
+/// Properties of one interface, of which only what has the right type is read.
+#[derive(Debug, Default)]
+pub(super) struct Properties(pub(super) HashMap<String, OwnedVariant>);
+
+impl Properties {
+    fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).and_then(|value| <&str>::try_from(value).ok()).map(str::to_owned)
+    }
+
+    fn number(&self, name: &str) -> Option<i64> {
+        let value = self.0.get(name)?;
+        i32::try_from(value).map(i64::from).or_else(|_| u32::try_from(value).map(i64::from)).ok()
+    }
+
+    /// The highest number is systemd's word for not known.
+    fn amount(&self, name: &str) -> Option<f64> {
+        let value = self.0.get(name).and_then(|value| u64::try_from(value).ok())?;
+        (value != u64::MAX).then_some(value as f64)
+    }
+
+    /// Microseconds to seconds; none is systemd's word for never.
+    fn time(&self, name: &str) -> Option<f64> {
+        self.amount(name).filter(|micros| *micros > 0.0).map(|micros| micros / 1e6)
+    }
+
+    fn bytes(&self, name: &str) -> String {
+        let bytes = self.0.get(name).and_then(|value| value.try_clone().ok()).map(Vec::<u8>::try_from);
+        bytes.and_then(Result::ok).unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The name of an error and what it says.
+    fn load_error(&self) -> Option<String> {
+        let pair = self.0.get("LoadError").and_then(|value| value.try_clone().ok())?;
+        let (_, said) = <(String, String)>::try_from(pair).ok()?;
+        Some(said)
+    }
+}
