@@ -8,6 +8,7 @@ pub mod board;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod exposition;
 pub mod fetch;
 pub mod health;
 pub mod jobs;
