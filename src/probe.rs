@@ -3,6 +3,7 @@
 //! A kind of probe is one file below `probe/` and one row in [`kinds!`] here. From the row follow its configuration
 //! block, its dispatch, its line in `banken kinds`, its place in the JSON Schema and in the documentation of metrics.
 
+pub mod atr;
 #[cfg(test)]
 mod compliance;
 pub mod host;
@@ -265,7 +266,8 @@ kinds! {
     http Http,
     tcp Tcp,
     tls Tls,
-    process Process;
+    process Process,
+    atr Atr;
     built_in host Host
 }
 
