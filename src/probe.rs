@@ -9,6 +9,7 @@ mod compliance;
 pub mod host;
 pub mod http;
 pub mod process;
+pub mod prometheus;
 pub mod tcp;
 pub mod tls;
 
@@ -267,7 +268,8 @@ kinds! {
     tcp Tcp,
     tls Tls,
     process Process,
-    atr Atr;
+    atr Atr,
+    prometheus Prometheus;
     built_in host Host
 }
 
