@@ -4,6 +4,7 @@
 //! block, its dispatch, its line in `banken kinds`, its place in the JSON Schema and in the documentation of metrics.
 
 pub mod command;
+pub mod atr;
 #[cfg(test)]
 mod compliance;
 pub mod container;
@@ -14,6 +15,7 @@ pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod systemd;
+pub mod prometheus;
 pub mod tcp;
 pub mod tls;
 
@@ -283,6 +285,8 @@ kinds! {
     dns Dns,
     postgres Postgres,
     redis Redis,
+    prometheus Prometheus,
+    atr Atr,
     command Command,
     systemd Systemd,
     container Container;

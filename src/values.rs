@@ -224,6 +224,14 @@ fn parse_http_url(text: &str) -> Result<HttpUrl, String> {
     Ok(HttpUrl(uri))
 }
 
+impl std::str::FromStr for HttpUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_http_url(text)
+    }
+}
+
 text_value!(HttpUrl, "HttpUrl", "a URL such as http://127.0.0.1:8082/", parse_http_url, {
     "type": "string", "pattern": "^https?://|\\$\\{", "description": "http:// or https:// URL"
 });

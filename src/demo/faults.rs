@@ -39,7 +39,7 @@ faults! {
     ApiOnly "api_only" [] "the detailed health says mode api_only, and the log warns";
     AuthFailed "auth_failed" [] "the detailed health says that the exchange refuses the API key";
     ExternalData "external_data" [] "the external data fetcher fails";
-    AtrHang "atr_hang" [] "the ATR initialization runs and never finishes";
+    AtrHang "atr_hang" [] "candles are never delivered: the ATR initialization runs and never finishes";
     ExpiredCertificate "expired_certificate" [] "the TLS listener presents an expired certificate of the same CA";
     Memory "memory" [Bytes "1GiB"] "resident memory grows by 8 MiB a second up to the value";
     Cpu "cpu" [] "one thread burns a whole core";

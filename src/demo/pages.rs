@@ -78,6 +78,15 @@ async fn misbehave(State(service): State<Arc<Service>>, request: Request, next: 
     }
 }
 
+/// Holds an answer back while a fault is on; what is said instead when the service ends.
+async fn until_off(service: &Service, fault: Fault) -> Result<(), Response> {
+    let mut stop = service.stop.clone();
+    tokio::select! {
+        () = service.switches.until_off(fault) => Ok(()),
+        _ = stop.wait_for(|stop| *stop) => Err(detail(StatusCode::SERVICE_UNAVAILABLE, "Shutting down")),
+    }
+}
+
 async fn ticker(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Response {
     let Some(pair) = Pair::named(&name) else { return unknown_pair() };
     let mut ticker = pair.ticker(service.now());
@@ -95,7 +104,10 @@ async fn ticker(State(service): State<Arc<Service>>, Path(name): Path<String>) -
 
 async fn candlesticks(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Response {
     match Pair::named(&name) {
-        Some(pair) => Json(pair.candlesticks(service.now())).into_response(),
+        Some(pair) => match until_off(&service, Fault::AtrHang).await {
+            Ok(()) => Json(pair.candlesticks(service.now())).into_response(),
+            Err(shutting_down) => shutting_down,
+        },
         None => unknown_pair(),
     }
 }

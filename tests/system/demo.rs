@@ -8,10 +8,11 @@ use crate::support::{Banken, Demo, Page, client, eventually, page_of};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The probes that ask for a page.
-const PAGES: [&str; 7] = ["dashboard", "ticker", "health", "candlesticks", "external-data", "balance", "secure"];
+const PAGES: [&str; 9] =
+    ["dashboard", "ticker", "health", "candlesticks", "external-data", "balance", "secure", "atr", "bot-metrics"];
 
 /// Every page fails for the same reason.
-fn all_pages(reason: &'static str) -> [(&'static str, &'static str); 7] {
+fn all_pages(reason: &'static str) -> [(&'static str, &'static str); 9] {
     PAGES.map(|probe| (probe, reason))
 }
 
@@ -117,9 +118,16 @@ async fn figures_that_stopped_moving_are_stale() {
 async fn api_only_mode_shows_in_a_field_that_is_there_and_not_right() {
     let seen = async |banken: &Banken| {
         assert_eq!(field(banken, "health", "mode").await, WRONG);
+        let detail = banken.probe("bot-metrics").await;
+        let valid = async |check: &str| {
+            let label = format!("check=\"{check}\"");
+            Scrape::of(banken).await.of_probe("banken_prometheus_check_valid", &detail, &label)
+        };
+        assert_eq!([valid("api_only").await, valid("price").await], [Some(0.0), Some(1.0)]);
         assert_eq!(field(banken, "health", "margin_mode").await, GOOD);
     };
-    Stage::set().await.walk(("api_only", ""), &[("health", "json")], seen).await;
+    let victims = [("health", "json"), ("bot-metrics", "body")];
+    Stage::set().await.walk(("api_only", ""), &victims, seen).await;
 }
 
 #[tokio::test]
@@ -129,9 +137,35 @@ async fn a_refused_api_key_shows_in_the_detailed_health() {
 }
 
 #[tokio::test]
-async fn an_initialization_that_hangs_shows_in_the_detailed_health() {
-    let seen = async |banken: &Banken| assert_eq!(field(banken, "health", "atr_init").await, WRONG);
-    Stage::set().await.walk(("atr_hang", ""), &[("health", "json")], seen).await;
+async fn an_initialization_that_hangs_is_seen_while_it_hangs_and_its_number_of_attempts_with_it() {
+    let of_atr = async |banken: &Banken, family: &str| banken.sample(&format!("{family}{{probe=\"atr\"}}")).await;
+    let seen = async |banken: &Banken| {
+        assert_eq!(field(banken, "health", "atr_init").await, WRONG);
+        let attempts = of_atr(banken, "banken_atr_init_attempts_total").await.unwrap();
+        eventually("the second attempt hangs", async || {
+            let scrape = Scrape::of(banken).await;
+            let value = |family: &str| scrape.value(&format!("{family}{{probe=\"atr\"}}"));
+            let hangs = value("banken_atr_init_running") == Some(1.0) && value("banken_atr_init_attempt") == Some(2.0);
+            hangs.then_some(())
+        })
+        .await;
+        eventually("attempts go on", async || {
+            (of_atr(banken, "banken_atr_init_attempts_total").await > Some(attempts)).then_some(())
+        })
+        .await;
+        assert_eq!(of_atr(banken, "banken_atr_value").await, None, "there is no value without candles");
+        let started = of_atr(banken, "banken_atr_init_started_timestamp_seconds").await.unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!((now - 30.0..=now).contains(&started), "{started}");
+        let message = banken.probe("atr").await["message"].to_string();
+        assert!(message.contains("attempts that failed: all of 2; the last one: not done within 2s"), "{message}");
+    };
+    let stage = Stage::set().await;
+    assert!(of_atr(&stage.banken, "banken_atr_value").await > Some(0.0));
+    assert_eq!(of_atr(&stage.banken, "banken_atr_candles").await, Some(100.0));
+    let victims = [("health", "json"), ("candlesticks", "timeout"), ("atr", "timeout")];
+    stage.walk(("atr_hang", ""), &victims, seen).await;
+    assert!(of_atr(&stage.banken, "banken_atr_value").await > Some(0.0));
 }
 
 #[tokio::test]
@@ -194,7 +228,7 @@ async fn a_reload_of_the_demo_that_watches_itself_keeps_what_it_watches() {
     let page = Page { base: page_of(&demo.process).await };
     let answer = client().post(format!("{}/-/reload", page.base)).send().await.unwrap();
     let said = answer.text().await.unwrap();
-    assert!(said.starts_with("reloaded: 0 added, 0 changed, 0 removed, 14 kept"), "{said}");
+    assert!(said.starts_with("reloaded: 0 added, 0 changed, 0 removed, 16 kept"), "{said}");
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@
 #![allow(clippy::float_cmp, reason = "counts and flags are whole numbers")]
 #![allow(clippy::format_push_string, reason = "clearer than write! where a configuration is put together")]
 
+mod atr;
 mod cli;
 mod config;
 mod demo;
+mod exporters;
 mod hostile;
 mod jobs;
 mod life;

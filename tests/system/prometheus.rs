@@ -1,7 +1,7 @@
 //! A real Prometheus scrapes Banken, and finds in it what is true.
 
 mod dependencies;
-mod servers;
+pub mod servers;
 
 use crate::stage::{Scrape, Stage, every_kind_and_threshold, replaced, with_probes};
 use crate::support::{Banken, Process, eventually, free_port};

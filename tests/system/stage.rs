@@ -102,6 +102,8 @@ pub fn faster(config: &str) -> String {
         ("host: { interval: 5s }", "host: { interval: 1s }"),
         ("interval: 1m", "interval: 300ms"),
         ("max_age: 30s", "max_age: 2s"),
+        ("interval: 30s\n    atr:", "interval: 300ms\n    atr:"),
+        ("attempts: 5\n      timeout: 3s", "attempts: 2\n      timeout: 2s"),
         // Nobody reports here.
         ("every: 20s", "every: 1h"),
     ];

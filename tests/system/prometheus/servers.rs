@@ -40,6 +40,11 @@ impl Prometheus {
         prometheus
     }
 
+    /// Where it answers, without a slash at the end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// What an instant query gives.
     pub async fn query(&self, expression: &str) -> Vec<(Series, f64)> {
         let url = format!("{}/api/v1/query", self.base);
