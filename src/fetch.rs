@@ -233,6 +233,11 @@ impl Refusal {
         self.answer.status()
     }
 
+    /// The headers.
+    pub fn headers(&self) -> &http::HeaderMap {
+        &self.answer.head.headers
+    }
+
     /// The failure of this answer where `expected` was wanted, and the size of what was read of its body.
     pub async fn explain(
         self,

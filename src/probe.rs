@@ -3,8 +3,8 @@
 //! A kind of probe is one file below `probe/` and one row in [`kinds!`] here. From the row follow its configuration
 //! block, its dispatch, its line in `banken kinds`, its place in the JSON Schema and in the documentation of metrics.
 
-pub mod command;
 pub mod atr;
+pub mod command;
 #[cfg(test)]
 mod compliance;
 pub mod container;
@@ -13,9 +13,9 @@ pub mod host;
 pub mod http;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod redis;
 pub mod systemd;
-pub mod prometheus;
 pub mod tcp;
 pub mod tls;
 

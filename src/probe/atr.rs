@@ -20,7 +20,7 @@ pub use candles::{Column, Paths, Preset};
 pub use retry::Backoff;
 
 use super::{Context, Kind, Settings};
-use crate::fetch::{Auth, Fetcher, Outcome, trim};
+use crate::fetch::{Auth, Fetcher, Outcome, Session, trim};
 use crate::net::{IpChoice, TLS_FAMILIES, TlsConfig};
 use crate::observation::{Failure, Family, Readings, Reason, Scope, unix_now};
 use crate::values::{HttpUrl, Invalid, Period, Secret, Size, too_short};
@@ -439,15 +439,16 @@ impl Probe {
 
 /// Fetches one page of candles.
 async fn page(fetcher: &mut Fetcher, max_body: u64, body: &mut Vec<u8>, out: &mut Readings) -> Result<(), Setback> {
-    match fetcher.ask(out, |status, _, _| (200..300).contains(&status)).await? {
+    let mut session = Session::new([&*fetcher]);
+    match fetcher.ask(&mut session, out, |status, _, _| (200..300).contains(&status)).await? {
         Outcome::Accepted(mut answer) => {
             answer.read(max_body, usize::MAX, body).await?;
             Ok(())
         }
-        Outcome::Refused(answer, remark) => {
-            let status = Some(answer.status());
-            let wait = retry_after(&answer.head.headers, unix_now());
-            let (failure, _) = fetcher.refusal(answer, remark, "2xx", body, out).await;
+        Outcome::Refused(refusal) => {
+            let status = Some(refusal.status());
+            let wait = retry_after(refusal.headers(), unix_now());
+            let (failure, _) = refusal.explain("2xx", &mut session, body, out).await;
             Err(Setback { failure, status, wait })
         }
     }
