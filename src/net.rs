@@ -68,8 +68,11 @@ pub async fn dial(host: &str, port: u16, ip: IpChoice, out: &mut Readings) -> Re
     Ok(stream)
 }
 
-/// The addresses of a host, sorted and chosen by family.
-async fn resolve(host: &str, port: u16, ip: IpChoice) -> Result<Vec<SocketAddr>, Failure> {
+/// The addresses of a host, sorted and chosen by family; at most 16.
+///
+/// # Errors
+/// [`Reason::Resolve`], or [`Reason::Local`] when the shortage is ours.
+pub async fn resolve(host: &str, port: u16, ip: IpChoice) -> Result<Vec<SocketAddr>, Failure> {
     let all: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],
         Err(_) => match tokio::net::lookup_host((host, port)).await {
