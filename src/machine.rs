@@ -3,12 +3,17 @@
 //! It is to this machine what `net` is to the network: kinds of probes, sources of logs and commands say what they want
 //! to know, and here it is found out, with every bound.
 
+pub mod aside;
 pub mod bell;
 pub mod child;
 pub mod docker;
+pub mod globs;
 pub mod procfs;
+pub mod program;
+pub mod sockets;
 pub mod systemd;
 pub mod usage;
+pub mod user;
 
 use std::future::Future;
 use tokio::task::AbortHandle;

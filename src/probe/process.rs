@@ -8,7 +8,6 @@ mod find;
 mod text;
 mod time;
 mod track;
-mod user;
 mod watch;
 
 #[cfg(test)]
@@ -21,10 +20,12 @@ use self::families::{
 use self::find::{Query, Selector, Sight, look};
 use self::time::Boot;
 use self::track::Tracker;
-pub use self::user::User;
 use self::watch::Watch;
 use super::{Context, Kind, Settings};
+use crate::machine::aside::Aside;
+use crate::machine::program::Program;
 use crate::machine::usage::Load;
+pub use crate::machine::user::User;
 use crate::observation::{Failure, Readings, Reason, unix_now};
 use crate::values::{Invalid, Pattern};
 use schemars::JsonSchema;
@@ -32,7 +33,6 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use tokio::task::{JoinHandle, spawn_blocking};
 
 /// The row of this kind in the table.
 pub static KIND: Kind = Kind {
@@ -86,9 +86,9 @@ impl Settings for Config {
             user.uid(Path::new("/etc/passwd")).map_err(|message| invalid.push(Invalid::new("user", message))).ok()
         });
         let mut selectors: Vec<Selector> = Vec::new();
-        selectors.extend(self.name.clone().map(Selector::Name));
-        selectors.extend(self.exe.clone().map(Selector::Exe));
-        selectors.extend(self.cmdline.clone().map(Selector::Cmdline));
+        selectors.extend(self.name.clone().map(Program::Name).map(Selector::Program));
+        selectors.extend(self.exe.clone().map(Program::Exe).map(Selector::Program));
+        selectors.extend(self.cmdline.clone().map(Program::Cmdline).map(Selector::Program));
         selectors.extend(self.pidfile.clone().map(Selector::Pidfile));
         if selectors.len() > 1 {
             let message = "several selectors: keep one of name, exe, cmdline and pidfile";
@@ -134,8 +134,7 @@ pub struct Probe {
     query: Arc<Query>,
     min: u32,
     max: Option<u32>,
-    /// A look that a timeout has left behind; another one only starts after it, so that at most one thread hangs.
-    looking: Option<JoinHandle<Result<Sight, Failure>>>,
+    aside: Aside,
     tracker: Tracker,
     watch: Watch,
     boot: Boot,
@@ -172,7 +171,7 @@ impl Probe {
             query: Arc::new(query),
             min,
             max,
-            looking: None,
+            aside: Aside::new("the look at /proc"),
             tracker: Tracker::default(),
             watch: Watch::default(),
             boot: Boot::default(),
@@ -181,16 +180,8 @@ impl Probe {
     }
 
     async fn look(&mut self) -> Result<Sight, Failure> {
-        if let Some(leftover) = &mut self.looking {
-            // What it saw is old by now.
-            let _ = leftover.await;
-            self.looking = None;
-        }
         let (query, watched) = (Arc::clone(&self.query), self.watch.identities());
-        let looking = self.looking.insert(spawn_blocking(move || look(&query, &watched)));
-        let sight = looking.await;
-        self.looking = None;
-        sight.unwrap_or_else(|error| Err(Failure::new(Reason::Local, format!("the look at /proc broke: {error}"))))
+        self.aside.run(move || look(&query, &watched)).await?
     }
 
     fn write(&self, sight: &Sight, boot: f64, ratio: Option<f64>, out: &mut Readings) {

@@ -3,28 +3,23 @@
 //! `/proc` is read directly: sysinfo keeps a record (and an open file) of every process of the host, matched or not,
 //! for each probe, while here nothing of an unmatched process outlives the look at it.
 
-use super::text::{base_name, joined, parse_pid, without_deleted};
-use crate::machine::procfs::{Reader, Stat, effective_uid, open_fds, seen, status_number};
+use super::text::parse_pid;
+use crate::machine::procfs::{Reader, Stat, effective_uid, open_fds, status_number};
+use crate::machine::program::{Answer, Look as ProgramLook, Program};
 use crate::observation::{Failure, Reason, is_own_shortage};
-use crate::values::Pattern;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// How a process is told from the others.
 #[derive(Debug)]
 pub(super) enum Selector {
-    /// Its name, or the base name of its executable as it was called or as it is.
-    Name(String),
-    /// The file that it executes.
-    Exe(PathBuf),
-    /// Something in its arguments.
-    Cmdline(Pattern),
+    /// What it runs.
+    Program(Program),
     /// The pid in a file.
     Pidfile(PathBuf),
 }
@@ -32,9 +27,7 @@ pub(super) enum Selector {
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Selector::Name(name) => write!(f, "name {name:?}"),
-            Selector::Exe(path) => write!(f, "executable {}", path.display()),
-            Selector::Cmdline(pattern) => write!(f, "a command line that matches {:?}", pattern.as_str()),
+            Selector::Program(program) => program.fmt(f),
             Selector::Pidfile(path) => write!(f, "the pid in {}", path.display()),
         }
     }
@@ -99,12 +92,7 @@ pub(super) fn look(query: &Query, watched: &[Identity]) -> Result<Sight, Failure
                 look.sight.trouble = Some(trouble);
             }
         }
-        Selector::Exe(path) => {
-            // The kernel names the file itself, so a link such as /usr/bin/python3 is followed before comparing.
-            let real = seen(std::fs::canonicalize(path))?;
-            look.all(Some(real.as_deref().unwrap_or(path)))?;
-        }
-        Selector::Name(_) | Selector::Cmdline(_) => look.all(None)?,
+        Selector::Program(program) => look.all(&program.look()?)?,
     }
     look.sight.at = Instant::now();
     look.open_pidfds(watched)?;
@@ -118,13 +106,15 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn all(&mut self, exe: Option<&Path>) -> Result<(), Failure> {
+    fn all(&mut self, program: &ProgramLook<'_>) -> Result<(), Failure> {
         let folder =
             std::fs::read_dir("/proc").map_err(|error| Failure::io(Reason::Local, "cannot list /proc", &error))?;
         for entry in folder {
             let entry = entry.map_err(|error| Failure::io(Reason::Local, "cannot list /proc", &error))?;
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-            if self.matches(pid, exe)?
+            let answer = program.at(&mut self.reader, pid)?;
+            self.sight.hidden += usize::from(answer == Answer::Hidden);
+            if answer == Answer::Yes
                 && let Some(stat) = self.reader.stat(pid)?
                 && self.has_user(pid)?
             {
@@ -132,46 +122,6 @@ impl Look<'_> {
             }
         }
         Ok(())
-    }
-
-    fn matches(&mut self, pid: i32, exe: Option<&Path>) -> Result<bool, Failure> {
-        match &self.query.selector {
-            Selector::Name(name) => self.has_name(pid, name),
-            Selector::Exe(path) => {
-                let link = executable(pid);
-                if link.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-                    self.sight.hidden += 1;
-                }
-                Ok(seen(link)?.is_some_and(|found| {
-                    let found = without_deleted(&found);
-                    Some(found) == exe || found == path
-                }))
-            }
-            Selector::Cmdline(pattern) => {
-                // Our own arguments can hold the pattern, and then nothing else needs to run for a match.
-                if u32::try_from(pid) == Ok(std::process::id()) {
-                    return Ok(false);
-                }
-                let Some(arguments) = self.reader.read(pid, "cmdline")? else { return Ok(false) };
-                Ok(!arguments.is_empty() && pattern.is_match(&joined(arguments)))
-            }
-            Selector::Pidfile(_) => Ok(false),
-        }
-    }
-
-    fn has_name(&mut self, pid: i32, name: &str) -> Result<bool, Failure> {
-        let name = name.as_bytes();
-        let Some(comm) = self.reader.read(pid, "comm")? else { return Ok(false) };
-        if comm.strip_suffix(b"\n").unwrap_or(comm) == name {
-            return Ok(true);
-        }
-        // The kernel cuts its name after 15 bytes and programs change it; what they were called by stays whole.
-        let Some(arguments) = self.reader.read(pid, "cmdline")? else { return Ok(false) };
-        let called = arguments.split(|byte| *byte == 0).next().unwrap_or_default();
-        if base_name(called) == name {
-            return Ok(true);
-        }
-        Ok(seen(executable(pid))?.is_some_and(|path| base_name(without_deleted(&path).as_os_str().as_bytes()) == name))
     }
 
     fn has_user(&mut self, pid: i32) -> Result<bool, Failure> {
@@ -258,7 +208,3 @@ impl Look<'_> {
 
 /// Enough for a pid and what some programs write after it.
 const MAX_PIDFILE: u64 = 4096;
-
-fn executable(pid: i32) -> io::Result<PathBuf> {
-    std::fs::read_link(format!("/proc/{pid}/exe"))
-}

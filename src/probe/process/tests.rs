@@ -347,8 +347,10 @@ async fn banken_itself_is_matched_by_name_but_not_by_its_arguments() {
     assert!(instances(&format!("name: {name}")).await >= 1);
     let whole = std::fs::read("/proc/self/cmdline").unwrap();
     let first = String::from_utf8_lossy(whole.split(|byte| *byte == 0).next().unwrap()).into_owned();
-    let query =
-        Query { selector: config(&format!("cmdline: '^{first}'")).cmdline.map(Selector::Cmdline).unwrap(), uid: None };
+    let query = Query {
+        selector: config(&format!("cmdline: '^{first}'")).cmdline.map(Program::Cmdline).map(Selector::Program).unwrap(),
+        uid: None,
+    };
     let own_pid = i32::try_from(std::process::id()).unwrap();
     let sight = look(&query, &[]).unwrap();
     assert!(sight.found.iter().all(|found| found.id.pid != own_pid));

@@ -1,4 +1,4 @@
-//! A user, by name or by number.
+//! Users of this system, by name or by number.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ impl User {
     ///
     /// # Errors
     /// When there is no such name in the file, in words.
-    pub(super) fn uid(&self, passwd: &Path) -> Result<u32, String> {
+    pub fn uid(&self, passwd: &Path) -> Result<u32, String> {
         let name = match self {
             User::Id(uid) => return Ok(*uid),
             User::Name(name) => name,
@@ -31,6 +31,18 @@ impl User {
         find(&String::from_utf8_lossy(&text), name)
             .ok_or_else(|| format!("no user {name:?} in {}: write the uid instead", passwd.display()))
     }
+}
+
+/// What a uid is called: by its name where the file has one, else by its number.
+pub fn called(uid: u32, passwd: &Path) -> String {
+    let text = std::fs::read(passwd).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let name = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| uid.to_string())
 }
 
 fn find(passwd: &str, name: &str) -> Option<u32> {
@@ -54,5 +66,14 @@ mod tests {
         assert_eq!(User::Id(7).uid(nowhere), Ok(7));
         assert_eq!(User::Name("7".into()).uid(nowhere), Ok(7));
         assert!(User::Name("bot".into()).uid(nowhere).is_err());
+    }
+
+    #[test]
+    fn a_uid_is_called_by_its_name_where_it_has_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "broken\nroot:x:0:0::/root:/bin/sh\nbot:x:1000:7::/:/bin/sh\n").unwrap();
+        assert_eq!(called(1000, file.path()), "bot");
+        assert_eq!(called(7, file.path()), "7");
+        assert_eq!(called(0, Path::new("/nonexistent")), "0");
     }
 }
