@@ -130,10 +130,7 @@ impl Session {
         );
         let trouble = match drive(connection, last_words, work).await {
             Ok(((), Ok(table), ())) => return Ok(table),
-            Ok(((), Err(error), ())) if !is_final(&error) => return Err(Trouble::Refused(error)),
-            Ok(((), Err(error), ())) => {
-                Trouble::Broken(dialer.secrets.refused(question.what, &error, During::Question))
-            }
+            Ok(((), Err(error), ())) => return Err(Trouble::Refused(error)),
             Err(Stop::Unfit(failure)) => Trouble::Unfit(failure),
             Err(Stop::Error(error)) => Trouble::Broken(dialer.secrets.failed(question.what, &error, During::Question)),
         };
@@ -198,8 +195,8 @@ async fn fetch(client: &Client, sql: &str, what: &str, max_rows: usize) -> Resul
             Ok(_) => {}
             Err(error) => {
                 return match error.as_db_error() {
-                    Some(refused) => Ok(Err(Box::new(refused.clone()))),
-                    None => Err(error.into()),
+                    Some(refused) if !is_final(refused) => Ok(Err(Box::new(refused.clone()))),
+                    _ => Err(error.into()),
                 };
             }
         }

@@ -80,6 +80,16 @@ async fn a_kept_connection_that_has_broken_is_replaced_within_the_run() {
     assert_eq!(failure.reason, Reason::Status, "{failure}");
     assert_eq!(run(&mut probe, DEADLINE).await.0, Ok(()));
     assert_eq!(fake.connections(), 2);
+    // It ends with the answer to a question.
+    let fake = Fake::start(welcome(), |number, sql| match (number, sql) {
+        (0, sql) if sql.contains("pg_locks") => error("FATAL", "57P01", "shutting down"),
+        (_, sql) => bare_answer(sql),
+    })
+    .await;
+    let mut probe = build(&fake.block(""));
+    let failure = run(&mut probe, DEADLINE).await.0.unwrap_err();
+    assert_eq!(failure.reason, Reason::Status, "{failure}");
+    assert_eq!(run(&mut probe, DEADLINE).await.0, Ok(()));
     // The first one falls silent between two runs.
     let pings = AtomicUsize::new(0);
     let fake = Fake::start(welcome(), move |number, sql| match (number, sql) {

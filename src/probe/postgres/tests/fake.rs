@@ -101,5 +101,11 @@ async fn converse(mut stream: TcpStream, login: &[u8], answer: impl Fn(&str) -> 
             std::future::pending::<()>().await;
         }
         stream.write_all(&said).await?;
+        if said.windows(5).any(|window| window == b"FATAL") {
+            // What we have not read would make the end of it a reset, which may overtake the words.
+            stream.shutdown().await?;
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+            return Ok(());
+        }
     }
 }
