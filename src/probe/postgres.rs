@@ -5,11 +5,13 @@
 //! drives it. Everything is asked in read-only transactions that set their own limits and leave nothing behind in the
 //! session; thus a pooler in between is no trouble.
 
+mod dialer;
 mod families;
 mod queries;
 mod refusal;
 mod server;
 mod session;
+mod statements;
 mod table;
 mod target;
 mod wire;
@@ -17,11 +19,12 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+use self::dialer::Dialer;
 pub use self::families::{CONNECTIONS_SIGNAL, LAG_SIGNAL, QUERY_SIGNAL, SIZE_SIGNAL, TRANSACTION_SIGNAL};
 use self::queries::Own;
 pub use self::queries::Query;
-use self::server::Statements;
-use self::session::{Dialer, Session};
+use self::session::Session;
+use self::statements::Statements;
 use super::{Context, Kind, Settings};
 use crate::net::{IpChoice, TlsConfig};
 use crate::observation::{Failure, Phase, Readings, Reason};
@@ -119,6 +122,10 @@ pub struct Probe {
 /// still right) must not be told for ever.
 const MAX_AGE: Duration = Duration::from_secs(15 * 60);
 
+/// After a failure, nothing more is asked in less time than this: the first failure is the better word, and a connection
+/// that is not cut off can be kept.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 impl super::Probe for Probe {
     async fn run(&mut self, out: &mut Readings) -> Result<(), Failure> {
         let mut session = self.greet(out).await?;
@@ -157,7 +164,7 @@ impl Probe {
         for own in &mut self.own {
             let answer = own.ask(session, &self.dialer, out).await;
             outcome = outcome.and(answer);
-            if !session.is_sound() {
+            if !session.is_sound() || (outcome.is_err() && left(out) < SHORTEST) {
                 break;
             }
         }

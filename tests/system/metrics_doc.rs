@@ -1,6 +1,7 @@
 //! `docs/metrics.md` says what the binary says, and the binary publishes what the page says.
 
-use crate::stage::{Scrape, Stage, every_kind_and_threshold};
+use crate::postgres::server::Server;
+use crate::stage::{Scrape, Stage, every_kind_and_threshold, with_probes};
 use crate::support::Banken;
 use banken::probe::KINDS;
 use std::collections::BTreeMap;
@@ -71,7 +72,14 @@ fn family_and_keys<'a>(series: &'a str, families: &Described) -> (String, Vec<&'
 
 #[tokio::test]
 async fn a_scrape_with_every_kind_and_every_threshold_has_the_families_of_the_page_and_no_other() {
-    let stage = Stage::set_with(every_kind_and_threshold).await;
+    let postgres = Server::start().await;
+    let database = format!(
+        "  - name: database\n    postgres: {{ url: '{}', queries: [{{ name: one, sql: select 1 }}] }}\n    thresholds: {{ \
+         connections: {{ warning: 99% }}, transaction: {{ warning: 1h }}, query: {{ warning: 1h }}, replication_lag: {{ \
+         warning: 1h }}, size: {{ warning: 1TB }} }}\n",
+        postgres.url()
+    );
+    let stage = Stage::set_with(|config| with_probes(&every_kind_and_threshold(config), &database)).await;
     let report = stage.banken.json("/api/v1/status").await;
     let watched: Vec<_> = report["checks"].as_object().unwrap().values().map(|check| &check["kind"]).collect();
     for kind in KINDS {

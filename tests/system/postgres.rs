@@ -8,8 +8,8 @@ use rustix::process::Signal;
 
 /// A probe of this name against a URL, with more lines in its block.
 fn entry(name: &str, url: &str, more: &str) -> String {
-    let more: String = more.lines().map(|line| format!("      {line}\n")).collect();
-    format!("  - name: {name}\n    postgres:\n      url: '{url}'\n{more}")
+    let more: Vec<_> = more.lines().map(|line| format!("      {line}\n")).collect();
+    format!("  - name: {name}\n    postgres:\n      url: '{url}'\n{}", more.concat())
 }
 
 /// Fast enough that nobody waits, patient enough for a busy machine.
@@ -96,6 +96,11 @@ async fn a_role_that_may_only_monitor_sees_everything() {
     until(&banken, "banken_postgres_waiting_locks{probe=\"db\"}", |count| count >= 1.0).await;
     until(&banken, "banken_postgres_longest_transaction_seconds{probe=\"db\"}", |age| age > 1.0).await;
     until(&banken, "banken_postgres_longest_query_seconds{probe=\"db\"}", |age| age > 1.0).await;
+    let detail = banken.until_reason("db", "timeout").await;
+    assert!(
+        detail["message"].as_str().unwrap().contains("lock timeout"),
+        "our own query waits too, but not long: {detail:#}"
+    );
     drop((waiting, lock));
 }
 

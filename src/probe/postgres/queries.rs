@@ -3,10 +3,11 @@
 //! No label name is up to the user, so that what is exported is known beforehand: the texts of the declared columns stand
 //! together in the label `row`.
 
+use super::dialer::Dialer;
 use super::families::QUERY_VALUE;
 use super::left;
 use super::refusal::During;
-use super::session::{Dialer, Question, Session, Trouble};
+use super::session::{Question, Session, Trouble};
 use super::table::{MAX_COLUMNS, Row, Table, beginning, number};
 use crate::observation::{Failure, Labels, Readings, Reason};
 use crate::values::{Invalid, check_name};
@@ -148,18 +149,12 @@ impl Own {
         }
         let mut rows: BTreeMap<String, Option<f64>> = BTreeMap::new();
         for row in table.rows() {
-            let value = match row.at(value_column) {
-                None => None,
-                Some(text) => match number(text) {
-                    Some(value) => Some(value),
-                    None => {
-                        let column = &table.columns()[value_column];
-                        return wrong(format!(
-                            "what is in the column {column} is not a number: cast it in the statement"
-                        ));
-                    }
-                },
-            };
+            let written = row.at(value_column);
+            let value = written.and_then(number);
+            if written.is_some() && value.is_none() {
+                let column = &table.columns()[value_column];
+                return wrong(format!("what is in the column {column} is not a number: cast it in the statement"));
+            }
             let text = row_text(&query.labels, row);
             if rows.contains_key(&text) {
                 return wrong(format!(
@@ -237,131 +232,4 @@ fn row_text(labels: &[String], row: Row<'_>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn query(yaml: &str) -> Query {
-        serde_yaml::from_str(&format!("{{ name: q, sql: x, {yaml} }}")).unwrap()
-    }
-
-    /// What a query makes of an answer: its series and how it judges.
-    fn write(own: &mut Own, table: &Table) -> (Vec<(String, f64)>, Result<(), (Reason, String)>) {
-        let mut out = Readings::default();
-        let judged = own.write(table, &mut out);
-        let text = |labels: &Option<Arc<Labels>>| labels.as_ref().unwrap().text().to_owned();
-        (out.gauges().iter().map(|reading| (text(&reading.labels), reading.value)).collect(), judged)
-    }
-
-    fn check(yaml: &str, table: &Table) -> (Vec<(String, f64)>, Result<(), (Reason, String)>) {
-        write(&mut Own::new(query(yaml)), table)
-    }
-
-    #[test]
-    fn rows_become_gauges_under_the_texts_of_their_labels() {
-        let table = Table::of(&["count"], &[&[Some("12")]]);
-        assert_eq!(check("", &table), (vec![("query=\"q\"".into(), 12.0)], Ok(())));
-        let rows: &[&[Option<&str>]] = &[
-            &[Some("paid"), Some("3.5"), Some("eu")],
-            &[Some("open"), None, Some("eu")],
-            &[None, Some("t"), Some("")],
-        ];
-        let table = Table::of(&["status", "n", "region"], rows);
-        let (series, judged) = check("labels: [region, status]", &table);
-        let expected = [("query=\"q\",row=\"/null\"", 1.0), ("query=\"q\",row=\"eu/paid\"", 3.5)];
-        assert_eq!(series, expected.map(|(labels, value)| (labels.to_owned(), value)), "a NULL has no series");
-        assert_eq!(judged, Ok(()));
-    }
-
-    #[test]
-    fn labels_are_rendered_once_and_forgotten_with_their_row() {
-        let mut own = Own::new(query("labels: [a]"));
-        let table = |name| Table::of(&["a", "n"], &[&[Some(name), Some("1")]]);
-        write(&mut own, &table("x")).1.unwrap();
-        let first = Arc::clone(&own.known["x"]);
-        write(&mut own, &table("x")).1.unwrap();
-        assert!(Arc::ptr_eq(&first, &own.known["x"]));
-        write(&mut own, &table("y")).1.unwrap();
-        assert_eq!(own.known.keys().collect::<Vec<_>>(), ["y"]);
-        write(&mut own, &Table::of(&[], &[])).1.unwrap();
-        assert!(own.known.is_empty());
-    }
-
-    #[test]
-    fn an_answer_that_cannot_be_told_publishes_nothing() {
-        let long = "x".repeat(MAX_LABEL);
-        let (a, b) = (format!("{long}a"), format!("{long}b"));
-        let cases: Vec<(&str, Table, &str)> = vec![
-            ("", Table::of(&["n"], &[&[Some("1")], &[Some("2")]]), "it gives 2 rows"),
-            ("", Table::of(&["a", "n"], &[&[Some("x"), Some("1")]]), "it gives 2 columns"),
-            ("labels: [n]", Table::of(&["n"], &[&[Some("1")]]), "every column is a label"),
-            ("labels: [b]", Table::of(&["n"], &[&[Some("1")]]), "no column \"b\""),
-            ("", Table::of(&["n"], &[&[Some("1 day")]]), "column n is not a number"),
-            (
-                "labels: [a]",
-                Table::of(&["a", "n"], &[&[Some("x"), Some("1")], &[Some("x"), Some("2")]]),
-                "same labels (x)",
-            ),
-            ("labels: [a]", Table::of(&["a", "n"], &[&[Some(&a), Some("1")], &[Some(&b), Some("2")]]), "same labels"),
-            (
-                "labels: [a, b]",
-                Table::of(
-                    &["a", "b", "n"],
-                    &[&[Some("x/y"), Some("z"), Some("1")], &[Some("x"), Some("y/z"), Some("1")]],
-                ),
-                "same labels (x/y/z)",
-            ),
-        ];
-        for (yaml, table, expected) in cases {
-            let (series, judged) = check(yaml, &table);
-            let (reason, words) = judged.unwrap_err();
-            assert!(words.contains(expected), "{yaml}: {words}");
-            assert_eq!((series, reason), (vec![], Reason::Query), "{yaml}");
-        }
-    }
-
-    #[test]
-    fn bounds_on_the_values_are_judged_after_they_are_published() {
-        let one = |text| Table::of(&["n"], &[&[text]]);
-        for (text, expected) in
-            [(Some("4"), None), (Some("2"), None), (Some("1"), Some("at least 2")), (Some("5"), Some("at most 4"))]
-        {
-            let (series, judged) = check("min: 2, max: 4", &one(text));
-            assert_eq!(series.len(), 1);
-            match (judged, expected) {
-                (Ok(()), None) => {}
-                (Err((Reason::Query, words)), Some(expected)) => assert!(words.contains(expected), "{words}"),
-                (judged, _) => panic!("{text:?}: {judged:?}"),
-            }
-        }
-        assert_eq!(check("max: 4", &one(None)).1, Err((Reason::Query, "it gives NULL".into())));
-        assert_eq!(check("max: 4", &one(Some("NaN"))).1, Err((Reason::Query, "it gives NaN".into())));
-        assert_eq!(check("max: 4", &Table::of(&["n"], &[])).1, Err((Reason::Missing, "it gives no row".into())));
-        assert_eq!(check("", &one(None)).1, Ok(()));
-        assert_eq!(check("", &Table::of(&["n"], &[])).1, Ok(()));
-    }
-
-    #[test]
-    fn mistakes_are_found_where_they_stand() {
-        let wrong: Vec<Query> = serde_yaml::from_str(
-            "[{ name: A, sql: ' ' }, { name: a, sql: x, labels: [a, a], max_rows: 0 },
-              { name: a, sql: x, min: 2, max: 1, max_rows: 1001, labels: [a, b, c, d, e] }, { name: b, sql: x, min: .nan }]",
-        )
-        .unwrap();
-        let paths: Vec<_> = mistakes(&wrong).into_iter().map(|mistake| mistake.path).collect();
-        let expected = [
-            "queries[0].name",
-            "queries[0].sql",
-            "queries[1].labels[1]",
-            "queries[1].max_rows",
-            "queries[2].name",
-            "queries[2].labels",
-            "queries[2].max_rows",
-            "queries[2].max",
-            "queries[3].min",
-        ];
-        assert_eq!(paths, expected);
-        let many: Vec<_> = (0..=MAX_QUERIES).map(|n| Query { name: format!("q{n}"), ..query("") }).collect();
-        assert_eq!(mistakes(&many)[0].path, "queries");
-        assert_eq!(mistakes(&many[1..]), []);
-    }
-}
+mod tests;

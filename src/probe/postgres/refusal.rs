@@ -142,7 +142,7 @@ mod tests {
         let long = secrets.excerpt(&"ü".repeat(1000));
         assert!(long.len() <= MAX_MESSAGE + '…'.len_utf8() && long.ends_with('…'), "{long}");
         // A secret that begins where the text is cut is not shown in part.
-        for begin in MAX_MESSAGE - 10..MAX_MESSAGE + 1 {
+        for begin in MAX_MESSAGE - 10..=MAX_MESSAGE {
             let text = secrets.excerpt(&format!("{}hunter2", " .".repeat(begin / 2)));
             assert!(!text.contains("hun"), "{text}");
         }

@@ -135,25 +135,24 @@ fn encryption(ssl_mode: Option<&str>, tls: Option<&TlsConfig>, place: &Place) ->
             Some(_) => return Err(wrong("there is no TLS on a Unix socket, and no need of it: remove sslmode")),
         },
     };
-    match (ssl_mode, tls) {
-        (None, None) if is_loopback(host) => Ok(Encryption::IfOffered),
-        (None, _) | (Some("require"), _) => Ok(Encryption::Always),
-        (Some("verify-full"), Some(tls)) if !tls.verify => {
-            Err(Invalid::new("tls.verify", "false contradicts sslmode=verify-full: remove one of them"))
-        }
-        (Some("verify-full"), _) => Ok(Encryption::Always),
-        (Some("disable" | "prefer"), Some(_)) => Err(Invalid::new(
+    let unsaid = if tls.is_none() && is_loopback(host) { "prefer" } else { "require" };
+    match (ssl_mode.unwrap_or(unsaid), tls) {
+        ("disable", None) => Ok(Encryption::Never),
+        ("prefer", None) => Ok(Encryption::IfOffered),
+        ("disable" | "prefer", Some(_)) => Err(Invalid::new(
             "tls",
             "with sslmode=disable or prefer nothing is verified: remove this block, or write sslmode=verify-full",
         )),
-        (Some("disable"), None) => Ok(Encryption::Never),
-        (Some("prefer"), None) => Ok(Encryption::IfOffered),
-        (Some("allow"), _) => Err(wrong("sslmode=allow is not known: use prefer, or better verify-full")),
-        (Some("verify-ca"), _) => Err(wrong(
+        ("verify-full", Some(tls)) if !tls.verify => {
+            Err(Invalid::new("tls.verify", "false contradicts sslmode=verify-full: remove one of them"))
+        }
+        ("require" | "verify-full", _) => Ok(Encryption::Always),
+        ("allow", _) => Err(wrong("sslmode=allow is not known: use prefer, or better verify-full")),
+        ("verify-ca", _) => Err(wrong(
             "sslmode=verify-ca is not known: use verify-full, and tls: { server_name: NAME } where the certificate has \
              another name than the host",
         )),
-        (Some(_), _) => Err(wrong("sslmode is one of disable, prefer, require, verify-full")),
+        _ => Err(wrong("sslmode is one of disable, prefer, require, verify-full")),
     }
 }
 

@@ -1,5 +1,8 @@
-//! Drives the probe against fakes that speak just enough of PostgreSQL's protocol, byte by byte.
+//! Drives the probe against fakes. `tests/system/postgres.rs` drives it against real servers.
 
+mod fake;
+
+use self::fake::{Fake, bare_answer, error, message, ready, row, welcome};
 use super::{Config, Probe};
 use crate::observation::{Failure, Readings, Reason};
 use crate::probe::{Context, Probe as _, Settings as _};
@@ -7,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -25,106 +28,10 @@ async fn run(probe: &mut Probe, deadline: Duration) -> (Result<(), Failure>, Rea
     (result.unwrap_or_else(|_| Err(Failure::new(Reason::Timeout, "no answer in time"))), out)
 }
 
-fn message(tag: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
-    [&[tag], length.as_slice(), body].concat()
-}
-
-fn error(severity: &str, code: &str, words: &str) -> Vec<u8> {
-    let fields = [('S', severity), ('V', severity), ('C', code), ('M', words)];
-    let body: String = fields.iter().map(|(field, text)| format!("{field}{text}\0")).collect();
-    message(b'E', format!("{body}\0").as_bytes())
-}
-
-/// The answer to a statement that gives one row of one column.
-fn row(text: &str) -> Vec<u8> {
-    let description = [&[0, 1], b"n\0".as_slice(), &[0; 18]].concat();
-    let length = u32::try_from(text.len()).unwrap().to_be_bytes();
-    let data = [&[0, 1], length.as_slice(), text.as_bytes()].concat();
-    [message(b'T', &description), message(b'D', &data), message(b'C', b"SELECT 1\0"), ready()].concat()
-}
-
-fn ready() -> Vec<u8> {
-    message(b'Z', b"I")
-}
-
-/// A server that offers no TLS, lets everybody in, and answers each statement with what this makes of it.
-struct Fake {
-    port: u16,
-    connections: Arc<AtomicUsize>,
-}
-
-impl Fake {
-    async fn start(login: Vec<u8>, answer: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (connections, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(answer));
-        let count = Arc::clone(&connections);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let number = count.fetch_add(1, Ordering::SeqCst);
-                let (login, answer) = (login.clone(), Arc::clone(&answer));
-                // Whoever asks may go at any moment.
-                tokio::spawn(async move { converse(stream, &login, |sql| answer(number, sql)).await.ok() });
-            }
-        });
-        Self { port, connections }
-    }
-
-    /// A server that knows nothing but `select 1`.
-    async fn bare() -> Self {
-        Self::start(welcome(), |_, sql| bare_answer(sql)).await
-    }
-
-    fn probe(&self, more: &str) -> Probe {
-        build(&format!("url: postgres://banken:hunter2@127.0.0.1:{}/app\n{more}", self.port))
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
-    }
-}
-
-fn welcome() -> Vec<u8> {
-    [message(b'R', &[0; 4]), ready()].concat()
-}
-
-fn bare_answer(sql: &str) -> Vec<u8> {
-    match sql {
-        "select 1" => row("1"),
-        "rollback" => [message(b'C', b"ROLLBACK\0"), ready()].concat(),
-        sql if sql.starts_with("begin") => [message(b'C', b"BEGIN\0"), ready()].concat(),
-        _ => [error("ERROR", "42P01", "there is no such thing"), ready()].concat(),
-    }
-}
-
-async fn converse(mut stream: TcpStream, login: &[u8], answer: impl Fn(&str) -> Vec<u8>) -> std::io::Result<()> {
-    let mut request = [0; 8];
-    stream.read_exact(&mut request).await?;
-    stream.write_all(b"N").await?;
-    let length = stream.read_u32().await? as usize;
-    stream.read_exact(&mut vec![0; length - 4]).await?;
-    stream.write_all(login).await?;
-    loop {
-        let _tag = stream.read_u8().await?;
-        let length = stream.read_u32().await? as usize;
-        let mut body = vec![0; length - 4];
-        stream.read_exact(&mut body).await?;
-        let sql = String::from_utf8_lossy(&body).trim_end_matches('\0').to_owned();
-        let said = answer(&sql);
-        if said.is_empty() {
-            // It hangs.
-            std::future::pending::<()>().await;
-        }
-        stream.write_all(&said).await?;
-    }
-}
-
 #[tokio::test]
 async fn a_server_that_knows_little_is_well_and_what_it_does_not_know_is_noted() {
     let fake = Fake::bare().await;
-    let mut probe = fake.probe("");
+    let mut probe = build(&fake.block(""));
     for _ in 0..3 {
         let (outcome, out) = run(&mut probe, DEADLINE).await;
         assert_eq!(outcome, Ok(()));
@@ -145,11 +52,11 @@ async fn a_refusal_at_the_login_becomes_its_reason_and_hides_the_password() {
         (error("FATAL", "57P03", "starting up"), Reason::Status, "starting up"),
         (message(b'R', &[0, 0, 0, 7]), Reason::Auth, "unsupported authentication method"),
         (b"HTTP/1.1 400 Bad Request".to_vec(), Reason::Protocol, "does not speak"),
-        (message(b'E', &[0; 2 << 20]), Reason::Limit, "more than 1 MiB"),
+        (message(b'E', &vec![0; 2 << 20]), Reason::Limit, "more than 1 MiB"),
     ];
     for (login, reason, words) in cases {
         let fake = Fake::start(login, |_, _| Vec::new()).await;
-        let failure = run(&mut fake.probe(""), DEADLINE).await.0.unwrap_err();
+        let failure = run(&mut build(&fake.block("")), DEADLINE).await.0.unwrap_err();
         assert_eq!(failure.reason, reason, "{failure}");
         assert!(failure.detail.contains(words) && !failure.detail.contains("hunter2"), "{failure}");
     }
@@ -168,11 +75,21 @@ async fn a_kept_connection_that_has_broken_is_replaced_within_the_run() {
     })
     .await;
     // The words come within the first run.
-    let mut probe = fake.probe("");
+    let mut probe = build(&fake.block(""));
     let failure = run(&mut probe, DEADLINE).await.0.unwrap_err();
     assert_eq!(failure.reason, Reason::Status, "{failure}");
     assert_eq!(run(&mut probe, DEADLINE).await.0, Ok(()));
     assert_eq!(fake.connections(), 2);
+    // It ends with the answer to a question.
+    let fake = Fake::start(welcome(), |number, sql| match (number, sql) {
+        (0, sql) if sql.contains("pg_locks") => error("FATAL", "57P01", "shutting down"),
+        (_, sql) => bare_answer(sql),
+    })
+    .await;
+    let mut probe = build(&fake.block(""));
+    let failure = run(&mut probe, DEADLINE).await.0.unwrap_err();
+    assert_eq!(failure.reason, Reason::Status, "{failure}");
+    assert_eq!(run(&mut probe, DEADLINE).await.0, Ok(()));
     // The first one falls silent between two runs.
     let pings = AtomicUsize::new(0);
     let fake = Fake::start(welcome(), move |number, sql| match (number, sql) {
@@ -180,7 +97,7 @@ async fn a_kept_connection_that_has_broken_is_replaced_within_the_run() {
         (_, sql) => bare_answer(sql),
     })
     .await;
-    let mut probe = fake.probe("");
+    let mut probe = build(&fake.block(""));
     assert_eq!(run(&mut probe, DEADLINE).await.0, Ok(()));
     let (outcome, out) = run(&mut probe, Duration::from_secs(3)).await;
     assert_eq!(outcome, Ok(()));
@@ -195,7 +112,7 @@ async fn a_run_that_is_cut_off_takes_its_connection_with_it() {
         (_, sql) => bare_answer(sql),
     })
     .await;
-    let mut probe = fake.probe("");
+    let mut probe = build(&fake.block(""));
     let (outcome, _) = run(&mut probe, Duration::from_millis(500)).await;
     assert_eq!(outcome.unwrap_err().reason, Reason::Timeout);
     assert!(probe.kept.is_none());
@@ -214,7 +131,7 @@ async fn what_goes_on_at_the_server_is_ended_there_before_our_time_is_up() {
         })
         .await
     };
-    assert_eq!(run(&mut fake.probe(""), Duration::from_secs(10)).await.0, Ok(()));
+    assert_eq!(run(&mut build(&fake.block("")), Duration::from_secs(10)).await.0, Ok(()));
     let seen = seen.lock().unwrap().clone();
     let begins: Vec<_> = seen.iter().filter_map(|sql| sql.strip_prefix("begin read only; ")).collect();
     assert!(begins.len() >= 6, "{seen:?}");
@@ -236,7 +153,7 @@ async fn other_queries_are_asked_although_one_fails() {
         sql => bare_answer(sql),
     })
     .await;
-    let mut probe = fake.probe("queries: [{ name: a, sql: broken }, { name: b, sql: good }]");
+    let mut probe = build(&fake.block("queries: [{ name: a, sql: broken }, { name: b, sql: good }]"));
     for _ in 0..2 {
         let (outcome, out) = run(&mut probe, DEADLINE).await;
         let failure = outcome.unwrap_err();
@@ -251,7 +168,7 @@ async fn other_queries_are_asked_although_one_fails() {
 #[tokio::test]
 async fn a_server_without_tls_is_refused_where_tls_is_wanted() {
     let fake = Fake::bare().await;
-    let mut probe = fake.probe("tls: {}");
+    let mut probe = build(&fake.block("tls: {}"));
     let failure = run(&mut probe, DEADLINE).await.0.unwrap_err();
     assert_eq!(failure.reason, Reason::Tls, "{failure}");
     assert!(failure.detail.contains("sslmode=disable"), "{failure}");
@@ -281,4 +198,51 @@ async fn a_socket_that_is_not_there_is_no_connection() {
     let failure = run(&mut probe, DEADLINE).await.0.unwrap_err();
     assert_eq!(failure.reason, Reason::Connect, "{failure}");
     assert!(failure.detail.contains("/nonexistent/.s.PGSQL.5432"), "{failure}");
+}
+
+/// An address of this machine that is no loopback; nothing is sent to find it.
+fn outer_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+}
+
+#[tokio::test]
+async fn a_password_is_sent_in_clear_to_this_machine_and_to_no_other() {
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let fake = {
+        let heard = Arc::clone(&heard);
+        Fake::start(message(b'R', &[0, 0, 0, 3]), move |_, said| {
+            heard.lock().unwrap().push(said.to_owned());
+            if said == "hunter2" { welcome() } else { bare_answer(said) }
+        })
+        .await
+    };
+    let url =
+        |host: &str, mode: &str| format!("url: postgres://banken:hunter2@{host}:{}/app?sslmode={mode}", fake.port);
+    for mode in ["disable", "prefer"] {
+        assert_eq!(run(&mut build(&url("127.0.0.1", mode)), DEADLINE).await.0, Ok(()), "{mode}");
+        assert_eq!(heard.lock().unwrap().drain(..).next().as_deref(), Some("hunter2"));
+    }
+    // A machine without a network has nobody else to send it to.
+    let Some(outer) = outer_address() else { return };
+    for mode in ["disable", "prefer"] {
+        let failure = run(&mut build(&url(&outer.to_string(), mode)), DEADLINE).await.0.unwrap_err();
+        assert_eq!(failure.reason, Reason::Auth, "{mode}: {failure}");
+        assert!(failure.detail.contains("in clear"), "{mode}: {failure}");
+        assert_eq!(heard.lock().unwrap().len(), 0, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_not_kept_for_ever() {
+    let fake = Fake::bare().await;
+    let mut probe = build(&fake.block(""));
+    for (minutes, connections) in [(0, 1), (14, 1), (2, 2)] {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(minutes * 60)).await;
+        tokio::time::resume();
+        assert_eq!(run(&mut probe, DEADLINE).await.0, Ok(()));
+        assert_eq!(fake.connections(), connections, "after {minutes} more minutes");
+    }
 }

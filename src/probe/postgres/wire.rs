@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_message_of_more_than_the_bound_is_refused_before_it_is_read() {
-        let head = |body: usize| [&[b'E'], u32::try_from(body + 4).unwrap().to_be_bytes().as_slice()].concat();
+        let head = |body: usize| [b"E".as_slice(), u32::try_from(body + 4).unwrap().to_be_bytes().as_slice()].concat();
         assert_eq!(verdict(true, &head(MAX_MESSAGE)), Ok(()));
         assert_eq!(verdict(true, &head(MAX_MESSAGE + 1)), Err(Reason::Limit));
     }
