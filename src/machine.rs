@@ -5,4 +5,5 @@
 
 pub mod child;
 pub mod docker;
+pub mod pm2;
 pub mod procfs;

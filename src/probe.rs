@@ -8,6 +8,7 @@ pub mod command;
 mod compliance;
 pub mod host;
 pub mod http;
+pub mod pm2;
 pub mod process;
 pub mod tcp;
 pub mod tls;
@@ -267,7 +268,8 @@ kinds! {
     tcp Tcp,
     tls Tls,
     process Process,
-    command Command;
+    command Command,
+    pm2 Pm2;
     built_in host Host
 }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::format_push_string, reason = "clearer than write! where a configuration is put together")]
 
 mod cli;
+mod command;
 mod config;
 mod demo;
 mod hostile;
@@ -13,6 +14,7 @@ mod life;
 mod logs;
 mod metrics_doc;
 mod page;
+mod pm2;
 mod privilege;
 mod prometheus;
 mod scan;
