@@ -7,6 +7,7 @@ pub mod aside;
 pub mod bell;
 pub mod child;
 pub mod docker;
+pub mod pm2;
 pub mod globs;
 pub mod procfs;
 pub mod program;

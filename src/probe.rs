@@ -12,6 +12,7 @@ pub mod dns;
 pub mod host;
 pub mod http;
 pub mod postgres;
+pub mod pm2;
 pub mod process;
 pub mod prometheus;
 pub mod redis;
@@ -289,7 +290,8 @@ kinds! {
     atr Atr,
     command Command,
     systemd Systemd,
-    container Container;
+    container Container,
+    pm2 Pm2;
     built_in host Host
 }
 

@@ -6,6 +6,7 @@
 
 mod atr;
 mod cli;
+mod command;
 mod config;
 mod demo;
 mod exporters;
@@ -15,6 +16,7 @@ mod life;
 mod logs;
 mod metrics_doc;
 mod page;
+mod pm2;
 mod postgres;
 mod privilege;
 mod prometheus;

@@ -186,5 +186,13 @@ pub fn every_kind_and_threshold(config: String) -> String {
     thresholds: { size:",
         ),
     ];
-    every.iter().fold(config, |config, (old, new)| replaced(&config, old, new))
+    let config = every.iter().fold(config, |config, (old, new)| replaced(&config, old, new));
+    with_probes(&config, KINDS_WITHOUT_A_PLACE_IN_THE_DEMO)
 }
+
+/// Probes that are healthy anywhere.
+const KINDS_WITHOUT_A_PLACE_IN_THE_DEMO: &str = "  - { name: program, command: { argv: [ 'true' ] } }
+  - name: app
+    pm2: { name: none, home: /nonexistent/.pm2, min: 0 }
+    thresholds: { memory: { warning: 1GiB }, cpu: { info: 50, warning: 60, critical: 70 } }
+";
