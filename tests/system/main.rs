@@ -4,8 +4,10 @@
 #![allow(clippy::float_cmp, reason = "counts and flags are whole numbers")]
 #![allow(clippy::format_push_string, reason = "clearer than write! where a configuration is put together")]
 
+mod chamber;
 mod cli;
 mod config;
+mod container;
 mod demo;
 mod hostile;
 mod jobs;
@@ -18,6 +20,7 @@ mod prometheus;
 mod scan;
 mod stage;
 mod support;
+mod systemd;
 mod tail;
 mod targets;
 mod web;
