@@ -34,7 +34,9 @@ impl Bus {
     }
 
     pub async fn start_again(&mut self) {
-        self.end();
+        if self.process.is_some() {
+            self.end();
+        }
         let config = format!("--config-file={}", self.folder.join("bus.conf").display());
         self.process = Some(Process::start(Command::new("dbus-daemon").args([&config, "--nofork", "--nopidfile"])));
         eventually("the bus listens", async || tokio::net::UnixStream::connect(self.socket()).await.ok()).await;
@@ -43,6 +45,12 @@ impl Bus {
     pub fn end(&mut self) {
         self.process = None;
         let _ = std::fs::remove_file(self.socket());
+    }
+
+    /// Leaves it as it is, and gives its socket to whoever is started next.
+    pub fn abandon(&mut self) -> Process {
+        std::fs::remove_file(self.socket()).unwrap();
+        self.process.take().unwrap()
     }
 
     pub fn process(&self) -> &Process {

@@ -113,6 +113,23 @@ async fn a_bus_that_hangs_costs_a_timeout_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_bus_that_hangs_for_ever_is_left_for_the_one_that_takes_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bus = Bus::start(folder.path()).await;
+    let systemd = Systemd::on(&bus, &["bot.service"]).await;
+    let yaml = config("100ms", &bus.address(), &[BOT]).replace("retry_interval", "timeout: 500ms, retry_interval");
+    let banken = Banken::start(&yaml).await;
+    banken.until_status("bot", "healthy").await;
+    bus.process().signal(Signal::STOP);
+    banken.until_status("bot", "unhealthy").await;
+    let _hanging = bus.abandon();
+    drop(systemd);
+    bus.start_again().await;
+    let _systemd = Systemd::on(&bus, &["bot.service"]).await;
+    banken.until_status("bot", "healthy").await;
+}
+
+#[tokio::test]
 async fn a_hundred_units_share_one_connection_and_it_ends_with_the_last_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let bus = Bus::start(folder.path()).await;
