@@ -3,20 +3,20 @@
 //! All who watch units on one bus share one connection. It is made when it is first needed, replaced when it is broken or
 //! when somebody waited for an answer in vain, and ends with the last of them.
 
+mod failure;
 mod link;
 mod unit;
 
 pub use unit::{ActiveState, MainExit, Unit};
 
-use crate::observation::{Failure, Phase, Readings, Reason, is_own_shortage};
-use crate::values::one_line;
+use crate::observation::{Failure, Phase, Readings};
+use failure::failure;
 use link::Link;
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
-use zbus::{Address, Error, fdo};
+use zbus::{Address, Error};
 
 /// Where the bus of the system listens.
 pub const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
@@ -128,7 +128,7 @@ impl Bus {
     /// What systemd says about a unit. From now on, the rope is pulled when it changes.
     ///
     /// # Errors
-    /// [`Reason::Missing`] if it cannot be such a unit; otherwise why systemd did not say.
+    /// [`Reason::Missing`](crate::observation::Reason::Missing) if it cannot be such a unit; otherwise why systemd did not say.
     pub async fn unit(&self, name: &str, rope: &Arc<Notify>, out: &mut Readings) -> Result<Unit, Failure> {
         out.enter(Phase::Connect);
         let link = self.link().await?;
@@ -195,64 +195,6 @@ impl Drop for Asking<'_> {
 /// A refusal is an answer too.
 fn is_answer<T>(answer: &Result<T, Error>) -> bool {
     matches!(answer, Ok(_) | Err(Error::MethodError(..) | Error::FDO(_)))
-}
-
-fn failure(bus: &str, error: Error) -> Failure {
-    let refused = |what: &str, said: &str| {
-        Failure::new(Reason::Auth, format!("{what} ({said}): allow it to the user that runs Banken"))
-    };
-    let no_systemd = |said: &str| {
-        let remedy = "start systemd there, or correct bus: or user:";
-        Failure::new(Reason::Connect, format!("no systemd answers on the bus {bus} ({said}): {remedy}"))
-    };
-    match error {
-        Error::Connection(error, _) if error.kind() == ErrorKind::NotFound => {
-            let remedy = "start D-Bus, mount its socket where Banken runs in a container, or correct bus:";
-            Failure::new(Reason::Connect, format!("there is no bus {bus}: {remedy}"))
-        }
-        Error::Connection(error, _) if error.kind() == ErrorKind::PermissionDenied => {
-            refused(&format!("the bus {bus} must not be used"), &error.to_string())
-        }
-        Error::Connection(error, _) => Failure::io(Reason::Connect, format_args!("nobody answers at {bus}"), &error),
-        Error::InputOutput(error) => {
-            let reason = if is_own_shortage(&error) { Reason::Local } else { Reason::Connect };
-            Failure::new(reason, format!("the bus {bus} broke the connection: {error}"))
-        }
-        Error::Handshake(said) if said.contains("rejected") => {
-            refused(&format!("the bus {bus} takes no connection of this user"), &one_line(&said))
-        }
-        Error::MethodError(name, said, _) => {
-            let said = one_line(&said.unwrap_or_default());
-            match name.as_str() {
-                "org.freedesktop.systemd1.NoSuchUnit" | "org.freedesktop.systemd1.LoadFailed" => {
-                    Failure::new(Reason::Missing, said)
-                }
-                name if name.starts_with("org.freedesktop.PolicyKit1.") => refused("systemd refused to answer", &said),
-                name if name.starts_with("org.freedesktop.DBus.Error.Spawn") => no_systemd(&said),
-                name => Failure::new(Reason::Protocol, format!("systemd answered with {name}: {said}")),
-            }
-        }
-        Error::FDO(error) => match *error {
-            fdo::Error::AccessDenied(said)
-            | fdo::Error::AuthFailed(said)
-            | fdo::Error::InteractiveAuthorizationRequired(said) => {
-                refused("systemd refused to answer", &one_line(&said))
-            }
-            fdo::Error::ServiceUnknown(said)
-            | fdo::Error::NameHasNoOwner(said)
-            | fdo::Error::NoReply(said)
-            | fdo::Error::Disconnected(said)
-            | fdo::Error::NoServer(said) => no_systemd(&one_line(&said)),
-            fdo::Error::Timeout(said) | fdo::Error::TimedOut(said) => {
-                Failure::new(Reason::Timeout, format!("systemd did not answer: {}", one_line(&said)))
-            }
-            other => Failure::new(Reason::Protocol, format!("systemd answered with {}", one_line(&other.to_string()))),
-        },
-        other => {
-            let said = one_line(&other.to_string());
-            Failure::new(Reason::Protocol, format!("{bus} does not speak like a bus with systemd on it: {said}"))
-        }
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -10,16 +10,16 @@ pub struct Growth {
 
 #[derive(Debug)]
 struct Seen {
-    life: String,
+    life: Vec<u8>,
     value: f64,
 }
 
 impl Growth {
     /// Takes in what a counter says now, in a life of whatever it counts: what it said at the end of the former life and
     /// after the last look is lost. The first value is where the watch begins, unless there was nothing to count before.
-    pub fn step(&mut self, life: &str, value: Option<f64>) -> f64 {
+    pub fn step(&mut self, life: &[u8], value: Option<f64>) -> f64 {
         let Some(value) = value else {
-            self.last.get_or_insert_with(|| Seen { life: String::new(), value: 0.0 });
+            self.last.get_or_insert_with(|| Seen { life: Vec::new(), value: 0.0 });
             return 0.0;
         };
         let grown = match &self.last {
@@ -65,7 +65,7 @@ mod tests {
     fn check(looks: &[(&str, Option<f64>, f64)]) {
         let mut growth = Growth::default();
         for (index, (life, value, expected)) in looks.iter().enumerate() {
-            let grown = growth.step(life, *value);
+            let grown = growth.step(life.as_bytes(), *value);
             assert!((grown - expected).abs() < 1e-9, "look {index}: {grown}");
         }
     }

@@ -1,6 +1,7 @@
 //! Asks Docker (or Podman) for the state of a container and what it uses, and hears at once when something happens to it.
 
 mod families;
+mod judge;
 
 #[cfg(test)]
 mod tests;
@@ -9,19 +10,18 @@ use self::families::{
     CPU, CPU_RATIO, CPU_SECONDS, EXIT_CODE, HEALTH, MEMORY, MEMORY_BYTES, MEMORY_LIMIT, OOM_KILLED, PIDS, RESTARTS,
     RUNNING, STARTED,
 };
+use self::judge::{has_ended, judge, timestamp};
 use super::{Context, Kind, Settings};
 use crate::machine::bell::Bell;
 use crate::machine::docker::{DEFAULT_SOCKET, Docker, Events, Health, Inspected, Stats, check_name};
 use crate::machine::usage::{Growth, Load};
 use crate::observation::{Failure, Labels, Phase, Readings, Reason};
-use crate::values::{Invalid, one_line};
+use crate::values::Invalid;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// The row of this kind in the table.
 pub static KIND: Kind = Kind {
@@ -178,7 +178,7 @@ impl Probe {
         for (health, labels) in &self.healths {
             out.flag_with(&HEALTH, labels, state.health() == *health);
         }
-        out.add(&RESTARTS, self.restarts.step(&inspected.id, Some(inspected.restart_count as f64)));
+        out.add(&RESTARTS, self.restarts.step(inspected.id.as_bytes(), Some(inspected.restart_count as f64)));
         out.flag(&OOM_KILLED, state.oom_killed);
         if !state.running && has_ended(inspected) {
             out.set(&EXIT_CODE, state.exit_code as f64);
@@ -195,7 +195,7 @@ impl Probe {
         let stats = stats.unwrap_or_default();
         // Each start has counters of its own.
         let life = format!("{} {}", inspected.id, inspected.state.started_at);
-        let spent = self.cpu.step(&life, stats.cpu_seconds);
+        let spent = self.cpu.step(life.as_bytes(), stats.cpu_seconds);
         out.add(&CPU_SECONDS, spent);
         if stats.cpu_seconds.is_some()
             && let Some(ratio) = self.load.step(spent, now)
@@ -217,105 +217,3 @@ impl Probe {
 
 /// So much of an id is shown to people, as docker ps does.
 const SHORT_ID: usize = 12;
-
-/// So much of what a health check has written is shown.
-const MAX_WORDS: usize = 160;
-
-/// Docker writes the year 1 where there is no time.
-fn timestamp(text: &str) -> Option<f64> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    (time.unix_timestamp() > 0).then(|| time.unix_timestamp_nanos() as f64 / 1e9)
-}
-
-/// A container that was never started has not ended either.
-fn has_ended(inspected: &Inspected) -> bool {
-    timestamp(&inspected.state.finished_at).is_some()
-}
-
-/// Whether a container is as it should be. Pure.
-fn judge(expect: Expect, name: &str, inspected: &Inspected) -> Result<(), Failure> {
-    let state = &inspected.state;
-    let is_at_work = state.running && !matches!(state.status.as_str(), "paused" | "restarting");
-    match expect.state {
-        ExpectedState::Running if !is_at_work => return Err(not_running(name, inspected)),
-        ExpectedState::Exited if state.running || !has_ended(inspected) => {
-            return Err(Failure::new(Reason::Status, format!("{name} is {}, expected exited", state.status)));
-        }
-        ExpectedState::Exited if state.exit_code != 0 || state.oom_killed => {
-            return Err(Failure::new(Reason::Exit, how_it_ended(name, inspected)));
-        }
-        _ => {}
-    }
-    if !state.running {
-        return Ok(());
-    }
-    match (expect.health, state.health()) {
-        (ExpectedHealth::NotUnhealthy | ExpectedHealth::Healthy, Health::Unhealthy) => {
-            Err(Failure::new(Reason::Status, unhealthy(name, inspected)))
-        }
-        (ExpectedHealth::Healthy, Health::Starting) => {
-            Err(Failure::new(Reason::Status, format!("the health check of {name} has not succeeded yet")))
-        }
-        (ExpectedHealth::Healthy, Health::None) => {
-            let remedy = "give it one, or remove health: healthy";
-            Err(Failure::new(Reason::Status, format!("{name} has no health check: {remedy}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn not_running(name: &str, inspected: &Inspected) -> Failure {
-    let state = &inspected.state;
-    if state.status == "paused" {
-        return Failure::new(Reason::Status, format!("{name} is paused, expected running"));
-    }
-    if has_ended(inspected) {
-        return Failure::new(Reason::Exit, how_it_ended(name, inspected));
-    }
-    let mut detail = format!("{name} was made, but does not run: it is {}", state.status);
-    if !state.error.is_empty() {
-        detail.push_str(": ");
-        detail.push_str(&shortened(&state.error));
-    }
-    Failure::new(Reason::Exit, detail)
-}
-
-fn how_it_ended(name: &str, inspected: &Inspected) -> String {
-    let state = &inspected.state;
-    let mut detail = format!("{name} is {}: it ended with exit code {}", state.status, state.exit_code);
-    if let Some(signal) = state.exit_code.checked_sub(128).filter(|signal| (1..=64).contains(signal)) {
-        detail.push_str(&format!(" (signal {signal})"));
-    }
-    if state.oom_killed {
-        detail.push_str(", out of memory");
-    }
-    detail.push_str(&format!(", at {}", state.finished_at));
-    if !state.error.is_empty() {
-        detail.push_str(": ");
-        detail.push_str(&shortened(&state.error));
-    }
-    detail
-}
-
-fn unhealthy(name: &str, inspected: &Inspected) -> String {
-    let health = inspected.state.health.as_ref();
-    let mut detail = format!("{name} is unhealthy");
-    if let Some(streak) = health.map(|health| health.failing_streak).filter(|streak| *streak > 0) {
-        detail.push_str(&format!(", {streak} checks in a row have failed"));
-    }
-    if let Some((words, code)) = health.and_then(|health| health.last_words()) {
-        detail.push_str(&format!("; the last one ended with exit code {code}"));
-        let words = shortened(words);
-        if !words.is_empty() {
-            detail.push_str(&format!(" and said: {words}"));
-        }
-    }
-    detail
-}
-
-/// The end of a text on one line: what is said last says most.
-fn shortened(text: &str) -> String {
-    let line = one_line(text);
-    let length = line.chars().count();
-    if length <= MAX_WORDS { line } else { format!("…{}", line.chars().skip(length - MAX_WORDS).collect::<String>()) }
-}

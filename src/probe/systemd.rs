@@ -152,7 +152,7 @@ impl Probe {
             out.flag_with(&STATE, labels, unit.active_state == Some(*state));
         }
         // One count goes over all starts: it is set back when somebody starts the unit, which has no mark of its own.
-        out.add(&RESTARTS, self.restarts.step("", unit.restarts.map(f64::from)));
+        out.add(&RESTARTS, self.restarts.step(&[], unit.restarts.map(f64::from)));
         let spent = self.cpu.step(&unit.invocation, unit.cpu_seconds);
         out.add(&CPU_SECONDS, spent);
         if unit.cpu_seconds.is_some()

@@ -1,7 +1,7 @@
 //! Logs that somebody else keeps: the journal, and containers' logs.
 
 mod container;
-mod docker;
+pub mod docker;
 mod journal;
 mod journald;
 

@@ -4,10 +4,12 @@
 #![allow(clippy::float_cmp, reason = "counts and flags are whole numbers")]
 #![allow(clippy::format_push_string, reason = "clearer than write! where a configuration is put together")]
 
+mod chamber;
 mod atr;
 mod cli;
 mod command;
 mod config;
+mod container;
 mod demo;
 mod exporters;
 mod hostile;
@@ -23,6 +25,7 @@ mod prometheus;
 mod scan;
 mod stage;
 mod support;
+mod systemd;
 mod tail;
 mod targets;
 mod web;

@@ -126,9 +126,12 @@ pub struct Stats {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawStats {
-    pids_stats: RawPids,
-    cpu_stats: RawCpu,
-    memory_stats: RawMemory,
+    #[serde(rename = "pids_stats")]
+    pids: RawPids,
+    #[serde(rename = "cpu_stats")]
+    cpu: RawCpu,
+    #[serde(rename = "memory_stats")]
+    memory: RawMemory,
 }
 
 #[derive(Default, Deserialize)]
@@ -167,14 +170,14 @@ struct RawMemoryStats {
 
 impl From<RawStats> for Stats {
     fn from(raw: RawStats) -> Self {
-        let stats = raw.memory_stats.stats.unwrap_or_default();
+        let stats = raw.memory.stats.unwrap_or_default();
         let forgettable = stats.total_inactive_file.or(stats.inactive_file).unwrap_or(0);
-        let memory = raw.memory_stats.usage.map(|usage| usage.checked_sub(forgettable).unwrap_or(usage) as f64);
+        let memory = raw.memory.usage.map(|usage| usage.checked_sub(forgettable).unwrap_or(usage) as f64);
         Self {
             memory,
-            memory_limit: raw.memory_stats.limit.filter(|limit| *limit > 0).map(|limit| limit as f64),
-            cpu_seconds: raw.cpu_stats.cpu_usage.total_usage.map(|nanos| nanos as f64 / 1e9),
-            pids: raw.pids_stats.current.map(|pids| pids as f64),
+            memory_limit: raw.memory.limit.filter(|limit| *limit > 0).map(|limit| limit as f64),
+            cpu_seconds: raw.cpu.cpu_usage.total_usage.map(|nanos| nanos as f64 / 1e9),
+            pids: raw.pids.current.map(|pids| pids as f64),
         }
     }
 }

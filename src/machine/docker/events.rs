@@ -4,6 +4,7 @@ use super::super::Errand;
 use super::{Docker, refusal};
 use crate::observation::Failure;
 use http::StatusCode;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -58,7 +59,8 @@ fn path(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-') {
             path.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            // Writing into a text does not fail.
+            let _ = write!(path, "%{byte:02X}");
         }
     }
     path

@@ -177,7 +177,7 @@ async fn listen(mut incoming: MessageStream, news: Arc<News>) {
 impl News {
     fn take(&self, message: &Message) {
         let header = message.header();
-        match header.member().map(|member| member.as_str()) {
+        match header.member().map(zbus::names::MemberName::as_str) {
             Some("PropertiesChanged") => {
                 let Some(path) = header.path() else { return };
                 for rope in lock(&self.ropes).get(path.as_str()).into_iter().flatten() {

@@ -95,7 +95,7 @@ pub struct Unit {
     /// Whether it is started with the machine: `enabled`, `disabled`, `static`, …
     pub unit_file_state: String,
     /// What tells one start from the next.
-    pub invocation: String,
+    pub invocation: Vec<u8>,
     /// When it became active last, in seconds since the Unix epoch.
     pub active_entered: Option<f64>,
     /// How it ended last: `success` as long as it has not.
@@ -170,9 +170,9 @@ impl Properties {
         self.amount(name).filter(|micros| *micros > 0.0).map(|micros| micros / 1e6)
     }
 
-    fn bytes(&self, name: &str) -> String {
-        let bytes = self.0.get(name).and_then(|value| value.try_clone().ok()).map(Vec::<u8>::try_from);
-        bytes.and_then(Result::ok).unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        let value = self.0.get(name).and_then(|value| value.try_clone().ok());
+        value.and_then(|value| Vec::try_from(value).ok()).unwrap_or_default()
     }
 
     /// The name of an error and what it says.

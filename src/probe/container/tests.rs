@@ -1,3 +1,4 @@
+use super::judge::MAX_WORDS;
 use super::*;
 use crate::observation::{Family, Reading};
 use std::time::Duration;
@@ -74,9 +75,9 @@ fn one_that_is_expected_to_end_must_have_ended_well() {
 
 #[test]
 fn health_counts_only_as_far_as_it_is_asked_for_and_says_its_last_words() {
-    let long = "x".repeat(2 * MAX_WORDS);
+    let output = "x".repeat(2 * MAX_WORDS);
     let log = format!(
-        r#","FailingStreak":3,"Log":[{{"ExitCode":1,"Output":"old"}},{{"ExitCode":2,"Output":"{long}\nrefused\n"}},{{"ExitCode":0,"Output":"fine"}}]"#
+        r#","FailingStreak":3,"Log":[{{"ExitCode":1,"Output":"old"}},{{"ExitCode":2,"Output":"{output}\nrefused\n"}},{{"ExitCode":0,"Output":"fine"}}]"#
     );
     let sick = health("unhealthy", &log);
     let words = "bot is unhealthy, 3 checks in a row have failed; the last one ended with exit code 2 and said: …x";

@@ -13,7 +13,7 @@ fn unit(state: ActiveState, sub: &str) -> Unit {
         sub_state: sub.into(),
         unit_file_state: "enabled".into(),
         result: Some("success".into()),
-        invocation: "a".into(),
+        invocation: b"a".to_vec(),
         ..Unit::default()
     }
 }
@@ -158,7 +158,7 @@ fn increments(looks: &[Readings], family: &'static crate::observation::Family) -
 async fn counters_go_on_over_starts_by_hand_and_begin_at_zero() {
     let look = |restarts, invocation: &str, cpu| Unit {
         restarts: Some(restarts),
-        invocation: invocation.into(),
+        invocation: invocation.as_bytes().to_vec(),
         cpu_seconds: cpu,
         ..unit(ActiveState::Active, "running")
     };

@@ -1,4 +1,4 @@
-//! Speaks like Docker on a Unix socket, as far as logs go.
+//! Speaks like Docker on a Unix socket, as far as logs, states and events go.
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -7,9 +7,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -23,11 +24,15 @@ pub struct Container {
     pub running: bool,
     pub started_at: u32,
     pub messages: Vec<Message>,
+    /// What is said about it beside that, or instead.
+    pub inspect: Value,
+    /// What it uses: nothing as Podman says it, and no answer at all for null.
+    pub stats: Option<Value>,
 }
 
 impl Container {
     pub fn new(id: &'static str) -> Self {
-        Self { id, tty: false, running: true, started_at: 0, messages: Vec::new() }
+        Self { id, tty: false, running: true, started_at: 0, messages: Vec::new(), inspect: Value::Null, stats: None }
     }
 
     pub fn write(&mut self, at: i128, output: u8, text: &str) {
@@ -40,6 +45,8 @@ struct Daemon {
     container: watch::Sender<Option<Container>>,
     /// Whether connections are broken off.
     down: watch::Sender<bool>,
+    /// Which events were asked for last.
+    filters: Mutex<Option<Value>>,
 }
 
 type World = Arc<Daemon>;
@@ -60,14 +67,24 @@ impl Drop for Docker {
 
 impl Docker {
     pub fn start(socket: PathBuf, container: Option<Container>) -> Self {
-        let world = Arc::new(Daemon { container: watch::Sender::new(container), down: watch::Sender::new(false) });
+        let world = Arc::new(Daemon {
+            container: watch::Sender::new(container),
+            down: watch::Sender::new(false),
+            filters: Mutex::default(),
+        });
         let router = axum::Router::new()
             .route("/containers/{name}/json", get(inspect))
             .route("/containers/{name}/logs", get(logs))
+            .route("/containers/{name}/stats", get(stats))
+            .route("/events", get(events))
             .with_state(Arc::clone(&world));
         let listener = tokio::net::UnixListener::bind(&socket).unwrap();
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { socket, world, serving }
+    }
+
+    pub fn filters(&self) -> Option<Value> {
+        self.world.filters.lock().unwrap().clone()
     }
 
     pub fn set(&self, container: Option<Container>) {
@@ -89,15 +106,55 @@ fn find(world: &World, name: &str) -> Result<Container, Box<Response>> {
 
 async fn inspect(State(world): State<World>, Path(name): Path<String>) -> Response {
     match find(&world, &name) {
-        Ok(container) => Json(serde_json::json!({
-            "Id": container.id,
-            "Name": "/bot",
-            "Config": { "Tty": container.tty, "Env": null },
-            "State": { "Running": container.running, "StartedAt": container.started_at.to_string() },
-        }))
-        .into_response(),
+        Ok(container) => {
+            let mut said = serde_json::json!({
+                "Id": container.id,
+                "Name": "/bot",
+                "Config": { "Tty": container.tty, "Env": null },
+                "State": { "Running": container.running, "StartedAt": container.started_at.to_string() },
+            });
+            for (key, value) in container.inspect.as_object().into_iter().flatten() {
+                said[key] = value.clone();
+            }
+            Json(said).into_response()
+        }
         Err(response) => *response,
     }
+}
+
+/// Asked for in the form that costs a second it answers nothing that could be used.
+async fn stats(
+    State(world): State<World>,
+    Path(name): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let is = |key: &str, wanted: &str| query.get(key).is_some_and(|value| value == wanted);
+    if !(is("stream", "false") && is("one-shot", "true")) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    match find(&world, &name).map(|container| container.stats) {
+        Ok(Some(Value::Null)) => std::future::pending().await,
+        Ok(Some(stats)) => Json(stats).into_response(),
+        Ok(None) => StatusCode::OK.into_response(),
+        Err(response) => *response,
+    }
+}
+
+/// One line for each change. As with Podman, nothing is said before the first one.
+async fn events(State(world): State<World>, Query(query): Query<HashMap<String, String>>) -> Response {
+    const LINE: Bytes = Bytes::from_static(b"{\"Type\":\"container\"}\n");
+    let mut seen = world.container.subscribe();
+    seen.mark_unchanged();
+    *world.filters.lock().unwrap() = serde_json::from_str(&query["filters"]).ok();
+    if seen.changed().await.is_err() {
+        return StatusCode::OK.into_response();
+    }
+    let first = stream::once(async { Ok::<_, std::io::Error>(LINE) });
+    let rest = stream::unfold(seen, async |mut seen: watch::Receiver<Option<Container>>| {
+        seen.changed().await.ok()?;
+        Some((Ok(LINE), seen))
+    });
+    Body::from_stream(stream::StreamExt::chain(first, rest)).into_response()
 }
 
 /// As dockerd does: `since` includes its very nanosecond, `tail` counts what is left of that, and following ends with
