@@ -7,6 +7,7 @@
 mod cli;
 mod config;
 mod demo;
+mod dns;
 mod hostile;
 mod jobs;
 mod life;
@@ -15,6 +16,7 @@ mod metrics_doc;
 mod page;
 mod privilege;
 mod prometheus;
+mod redis;
 mod scan;
 mod stage;
 mod support;
