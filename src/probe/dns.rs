@@ -10,6 +10,7 @@ mod question;
 mod servers;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use answers::{Answers, Expect, Rcode, RecordKind};
 
@@ -187,7 +188,7 @@ async fn ask_in_turn(
             Ok(message) if is_last || is_final(message.metadata.response_code) => {
                 out.note("server", server.to_string());
                 if let Some(passed) = passed {
-                    out.note("passed over", passed.detail);
+                    out.note("passed", passed.detail);
                 }
                 return Ok(message);
             }

@@ -220,7 +220,7 @@ impl Probe {
             } else {
                 "the server had closed it".to_owned()
             };
-            out.note("connection", format!("a new one, because the former one is of no use: {trouble}"));
+            out.note("renewed", format!("a new connection, because the former one is of no use: {trouble}"));
         }
         let mut connection = self.open(out).await?;
         match ping(&mut connection, out).await {

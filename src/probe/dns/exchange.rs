@@ -1,9 +1,9 @@
 //! One question to one server, over UDP or TCP.
 
-use super::question::{Mismatch, Question};
+use super::question::{Form, Mismatch, Question};
 use super::{Protocol, RESENT, TRUNCATED};
 use crate::observation::{Failure, Phase, Readings, Reason};
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, ResponseCode};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,30 +31,46 @@ impl Exchange {
     /// # Errors
     /// Why there is no answer; the detail names the server.
     pub(super) async fn ask(&self, server: SocketAddr, until: Instant, out: &mut Readings) -> Result<Message, Failure> {
-        let result = match self.protocol {
-            Protocol::Tcp => self.ask_over_tcp(server, until, out).await,
-            Protocol::Udp => match self.ask_over_udp(server, until, out).await {
-                Ok(message) => {
-                    out.flag(&TRUNCATED, message.metadata.truncation);
-                    if message.metadata.truncation {
-                        out.note("truncated", "the answer did not fit into a datagram and was asked for over TCP");
-                        self.ask_over_tcp(server, until, out).await
-                    } else {
-                        Ok(message)
-                    }
-                }
-                Err(failure) => Err(failure),
-            },
-        };
+        let mut result = self.ask_as(Form::Extended, server, until, out).await;
+        if result.as_ref().is_ok_and(knows_no_extensions) {
+            out.note("plain", "the server does not know EDNS and was asked without it");
+            result = self.ask_as(Form::Plain, server, until, out).await;
+        }
         out.leave();
         result
     }
 
-    async fn ask_over_udp(&self, server: SocketAddr, until: Instant, out: &mut Readings) -> Result<Message, Failure> {
+    async fn ask_as(
+        &self,
+        form: Form,
+        server: SocketAddr,
+        until: Instant,
+        out: &mut Readings,
+    ) -> Result<Message, Failure> {
+        if self.protocol == Protocol::Tcp {
+            return self.ask_over_tcp(form, server, until, out).await;
+        }
+        let message = self.ask_over_udp(form, server, until, out).await?;
+        let truncated = message.metadata.truncation;
+        out.flag(&TRUNCATED, truncated);
+        if !truncated {
+            return Ok(message);
+        }
+        out.note("truncated", "the answer did not fit into a datagram and was asked for over TCP");
+        self.ask_over_tcp(form, server, until, out).await
+    }
+
+    async fn ask_over_udp(
+        &self,
+        form: Form,
+        server: SocketAddr,
+        until: Instant,
+        out: &mut Readings,
+    ) -> Result<Message, Failure> {
         out.enter(Phase::Wait);
         let cannot = |error| Failure::io(Reason::Connect, format_args!("cannot send to {server}"), &error);
         let socket = open(server).await.map_err(cannot)?;
-        let (packet, id) = self.question.packet();
+        let (packet, id) = self.question.packet(form);
         socket.send(&packet).await.map_err(cannot)?;
         let pause = until.saturating_duration_since(Instant::now()) / SENDINGS;
         let (mut sent, mut strange) = (1, Strangers::default());
@@ -100,24 +116,27 @@ impl Exchange {
         }
     }
 
-    async fn ask_over_tcp(&self, server: SocketAddr, until: Instant, out: &mut Readings) -> Result<Message, Failure> {
-        match timeout_at(until, self.talk(server, out)).await {
-            Ok(result) => result,
-            Err(_) => {
-                let detail = format!("{server} does not answer over TCP, asked for {}", self.question);
-                Err(Failure::new(Reason::Timeout, detail))
-            }
-        }
+    async fn ask_over_tcp(
+        &self,
+        form: Form,
+        server: SocketAddr,
+        until: Instant,
+        out: &mut Readings,
+    ) -> Result<Message, Failure> {
+        timeout_at(until, self.talk(form, server, out)).await.unwrap_or_else(|_| {
+            let detail = format!("{server} does not answer over TCP, asked for {}", self.question);
+            Err(Failure::new(Reason::Timeout, detail))
+        })
     }
 
-    async fn talk(&self, server: SocketAddr, out: &mut Readings) -> Result<Message, Failure> {
+    async fn talk(&self, form: Form, server: SocketAddr, out: &mut Readings) -> Result<Message, Failure> {
         out.enter(Phase::Connect);
         let mut stream = TcpStream::connect(server)
             .await
             .map_err(|error| Failure::io(Reason::Connect, format_args!("cannot connect to {server}"), &error))?;
         out.enter(Phase::Wait);
         let broken = |error| Failure::io(Reason::Protocol, format_args!("the connection to {server} broke"), &error);
-        let (packet, id) = self.question.packet();
+        let (packet, id) = self.question.packet(form);
         // Length and question in one: some servers take what comes first for all of it (RFC 7766, section 8).
         let mut framed = Vec::with_capacity(packet.len() + 2);
         framed.extend_from_slice(&u16::try_from(packet.len()).unwrap_or(u16::MAX).to_be_bytes());
@@ -139,6 +158,12 @@ impl Exchange {
             Failure::new(Reason::Protocol, format!("{server} sent over TCP what is not the answer: {what}"))
         })
     }
+}
+
+/// Whether a server refuses a question because of its form: one that knows EDNS answers with it.
+fn knows_no_extensions(message: &Message) -> bool {
+    let refused = matches!(message.metadata.response_code, ResponseCode::FormErr | ResponseCode::NotImp);
+    refused && message.edns.is_none()
 }
 
 /// A socket of its own for each question, with a port that the kernel draws by lot. It is connected, so that the kernel

@@ -12,6 +12,17 @@ use std::net::IpAddr;
 pub(super) struct Question {
     query: Query,
     packet: Vec<u8>,
+    /// The same for a server that does not know extensions (RFC 6891, section 7).
+    plain: Vec<u8>,
+}
+
+/// How a question is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// With the size of datagrams that we take (EDNS).
+    Extended,
+    /// As of old.
+    Plain,
 }
 
 /// Why a message is not the answer.
@@ -41,17 +52,21 @@ impl Question {
         let mut message = Message::new(0, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = recursion;
         message.add_query(query.clone());
+        let encoded = |message: &Message| message.to_vec().map_err(|error| format!("it cannot be asked for: {error}"));
+        let plain = encoded(&message)?;
         let mut edns = Edns::new();
         edns.set_max_payload(DEFAULT_MAX_PAYLOAD_LEN);
         message.set_edns(edns);
-        let packet = message.to_vec().map_err(|error| format!("it cannot be asked for: {error}"))?;
-        Ok(Self { query, packet })
+        Ok(Self { query, packet: encoded(&message)?, plain })
     }
 
     /// The question under a new id that nobody can guess, and the id.
-    pub(super) fn packet(&self) -> (Vec<u8>, u16) {
+    pub(super) fn packet(&self, form: Form) -> (Vec<u8>, u16) {
         let id = Message::query().metadata.id;
-        let mut packet = self.packet.clone();
+        let mut packet = match form {
+            Form::Extended => self.packet.clone(),
+            Form::Plain => self.plain.clone(),
+        };
         packet[..2].copy_from_slice(&id.to_be_bytes());
         (packet, id)
     }

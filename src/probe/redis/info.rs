@@ -46,10 +46,8 @@ impl<'a> Info<'a> {
 
     /// How long ago a replica heard from its master.
     pub(super) fn silence_of_master(&self) -> Option<f64> {
-        match self.link_up()? {
-            true => self.number("master_last_io_seconds_ago"),
-            false => self.number("master_link_down_since_seconds"),
-        }
+        let key = if self.link_up()? { "master_last_io_seconds_ago" } else { "master_link_down_since_seconds" };
+        self.number(key)
     }
 
     /// The fields of each replica that is in step.

@@ -64,7 +64,7 @@ impl Trouble {
     pub(super) fn failure(&self, when: &str, veil: &Veil) -> Failure {
         match self {
             // A server that wants a certificate of ours says so only after the handshake (TLS 1.3).
-            Trouble::Broken(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            Trouble::Broken(error) if is_of_tls(error) => {
                 Failure::new(Reason::Tls, format!("TLS broke {when}: {error}"))
             }
             Trouble::Broken(error) => Failure::io(Reason::Protocol, format_args!("the connection broke {when}"), error),
@@ -72,6 +72,10 @@ impl Trouble {
             Trouble::Strange(..) => Failure::new(Reason::Protocol, self.words(veil)),
         }
     }
+}
+
+fn is_of_tls(error: &io::Error) -> bool {
+    matches!(error.get_ref(), Some(inner) if inner.is::<rustls::Error>())
 }
 
 /// An open connection.
