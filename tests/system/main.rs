@@ -9,6 +9,8 @@ mod config;
 mod demo;
 mod hostile;
 mod jobs;
+mod journeys;
+mod keeping;
 mod life;
 mod logs;
 mod metrics_doc;

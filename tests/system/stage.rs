@@ -184,5 +184,8 @@ pub fn every_kind_and_threshold(config: String) -> String {
     thresholds: { size:",
         ),
     ];
-    every.iter().fold(config, |config, (old, new)| replaced(&config, old, new))
+    let config = every.iter().fold(config, |config, (old, new)| replaced(&config, old, new));
+    let config = config.replacen("    http:\n", "    http:\n      keep_alive: true\n", 1);
+    let url = config.split("url: ").nth(1).unwrap().lines().next().unwrap().to_owned();
+    with_probes(&config, &format!("  - {{ name: journey, http: {{ steps: [ {{ name: first, url: '{url}' }} ] }} }}\n"))
 }
