@@ -5,7 +5,9 @@ Starts nginx, Banken with 5,000 probes at an interval of 1 s, and, in the same r
 by wrk over the same targets. Prints Banken's schedule (missed ticks, p50 and p99 lag) and the CPU seconds per 1,000
 probes of both. Needs: nginx, prometheus-blackbox-exporter, wrk (Debian packages), and `cargo build --release`.
 
-    python3 benches/http_probes.py [--probes 5000] [--seconds 60] [--interval 1s]
+    python3 benches/http_probes.py [--probes 5000] [--seconds 60] [--interval 1s] [--keep-alive]
+
+With --keep-alive it measures Banken twice, with a new connection for each probe and with kept ones, and nobody else.
 """
 import argparse
 import os
@@ -100,7 +102,7 @@ def start_nginx(folder, port):
     return process
 
 
-def measure_banken(folder, nginx_port, options):
+def measure_banken(folder, nginx_port, options, keep_alive=False):
     config = folder / "banken.yml"
     lines = [
         "listen: 127.0.0.1:%d" % (port := free_port()),
@@ -110,9 +112,10 @@ def measure_banken(folder, nginx_port, options):
     ]
     for number in range(options.probes):
         url = f"http://127.0.0.1:{nginx_port}/p/{number}"
-        lines.append(f"  - {{ name: p{number:05}, http: {{ url: \"{url}\" }} }}")
+        kept = ", keep_alive: true" if keep_alive else ""
+        lines.append(f"  - {{ name: p{number:05}, http: {{ url: \"{url}\"{kept} }} }}")
     config.write_text("\n".join(lines))
-    process = subprocess.Popen([str(ROOT / "target/release/banken"), "--config", str(config)],
+    process = subprocess.Popen([options.banken, "--config", str(config)],
                                stdout=subprocess.DEVNULL, stderr=open(folder / "banken.log", "w"))
     base = f"http://127.0.0.1:{port}"
     try:
@@ -130,7 +133,7 @@ def measure_banken(folder, nginx_port, options):
               f"lag p50 <= {quantile(before, after, 0.5) * 1000:g} ms, p99 <= {quantile(before, after, 0.99) * 1000:g} ms, "
               f"{resident_mib(process.pid):.0f} MiB resident")
         cost = spent / runs * 1000
-        print(f"banken: {cost:.3f} CPU s per 1,000 probes")
+        print(f"banken{' with keep_alive' if keep_alive else ''}: {cost:.3f} CPU s per 1,000 probes")
         return cost
     finally:
         process.send_signal(signal.SIGTERM)
@@ -177,6 +180,8 @@ def main():
     parser.add_argument("--probes", type=int, default=5000)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--interval", default="1s")
+    parser.add_argument("--keep-alive", action="store_true")
+    parser.add_argument("--banken", default=str(ROOT / "target/release/banken"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -185,6 +190,9 @@ def main():
         nginx = start_nginx(folder, port)
         try:
             ours = measure_banken(folder, port, options)
+            if options.keep_alive:
+                print(f"kept / new: {measure_banken(folder, port, options, keep_alive=True) / ours:.3f}")
+                return
             theirs = measure_blackbox(folder, port, options)
         finally:
             nginx.send_signal(signal.SIGQUIT)

@@ -1,7 +1,7 @@
 //! Fetches one answer over HTTP, with the time of each phase: what is sent, whom we trust, where redirects lead, and a
 //! body that is inflated and bounded. What an answer means is for the kinds of probe.
 //!
-//! It has its own small rooms: `request` and `auth` (what is sent), `trust` (whom over TLS), `redirect` (where an answer
+//! It has its own small rooms: `template`, `request` and `auth` (what is sent), `trust` (whom over TLS), `redirect` (where an answer
 //! leads), `exchange` (one request and its answer), `connection` and `stream` (what they travel over), `body` (read,
 //! inflate, bound), `excerpt` (what of an answer may stand in a failure), `session` (what is carried from request to
 //! request), `cookies` and `taken` (what an answer gives to later requests).
@@ -17,6 +17,7 @@ mod request;
 mod session;
 mod stream;
 mod taken;
+mod template;
 mod trust;
 
 pub use auth::{Auth, Basic};
@@ -32,11 +33,12 @@ use crate::values::{HttpUrl, Invalid, Secret};
 use connection::Way;
 use exchange::exchange;
 use redirect::Step;
-use request::{Hop, Template};
+use request::Hop;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use template::Template;
 use tokio::time::Instant;
 use trust::Tls;
 

@@ -254,3 +254,65 @@ impl Tasks {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// A connection over which one answer came, and the other end of it.
+    async fn used_once(method: Method) -> (Connection, TcpStream, Hop) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let hop = Hop::new(&uri, method, None, Bytes::from_static(b"body"));
+        let way = way();
+        let mut out = Readings::default();
+        let (connection, accepted) = tokio::join!(Connection::open(&hop, &way, &mut out), listener.accept());
+        let (mut connection, mut peer) = (connection.unwrap(), accepted.unwrap().0);
+        let answering = async {
+            let mut request = [0; 1024];
+            assert!(peer.read(&mut request).await.unwrap() > 0);
+            peer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(connection.ask(&hop, &way), answering);
+        drop(answer.unwrap());
+        (connection, peer, hop)
+    }
+
+    fn way() -> Way<'static> {
+        Way { client: None, protocol: Protocol::Auto, ip: IpChoice::Any, keep: true, counts_reuse: true, cookies: None }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_at_all_may_be_sent_again_whatever_it_is() {
+        for method in [Method::GET, Method::POST] {
+            let (mut connection, peer, hop) = used_once(method.clone()).await;
+            assert!(connection.can_go_on().await);
+            // It ends after we looked and before we write.
+            drop(peer);
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            assert!(connection.ask(&hop, &way()).await.is_err());
+            assert!(!connection.meter.has_sent() && connection.may_ask_again(&hop), "{method}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_only_sent_again_if_that_does_no_harm() {
+        for (method, again) in [(Method::GET, true), (Method::HEAD, true), (Method::POST, false), (Method::PUT, false)]
+        {
+            let (mut connection, mut peer, hop) = used_once(method.clone()).await;
+            assert!(connection.can_go_on().await);
+            let ending = async {
+                let mut request = [0; 1024];
+                assert!(peer.read(&mut request).await.unwrap() > 0);
+                drop(peer);
+            };
+            let way = way();
+            let (answer, ()) = tokio::join!(connection.ask(&hop, &way), ending);
+            assert!(answer.is_err());
+            assert_eq!(connection.may_ask_again(&hop), again, "{method}");
+        }
+    }
+}

@@ -52,16 +52,16 @@ impl Jar {
 
     fn set(&mut self, uri: &Uri, header: &HeaderValue, now: f64) -> Result<Option<String>, &'static str> {
         let text = header.to_str().map_err(|_| "it is not text")?;
-        let (cookie, expired) = parse(text, uri, now)?;
+        let (cookie, is_over) = parse(text, uri, now)?;
         let known =
             |known: &Cookie| known.name == cookie.name && known.host == cookie.host && known.path == cookie.path;
         let known = self.0.iter().position(known);
         match known {
-            Some(index) if expired => {
+            Some(index) if is_over => {
                 self.0.remove(index);
                 Ok(None)
             }
-            _ if expired => Ok(None),
+            _ if is_over => Ok(None),
             None if self.0.len() >= MAX_COOKIES => Err("there are too many"),
             found => {
                 let value = cookie.value.clone();
@@ -126,8 +126,8 @@ fn parse(text: &str, uri: &Uri, now: f64) -> Result<(Cookie, bool), &'static str
     if cookie.secure && !is_secure(uri) {
         return Err("it is only for https://, and came over http://");
     }
-    let expired = max_age.map_or_else(|| expires.is_some_and(|at| at <= now), |seconds| seconds <= 0);
-    Ok((cookie, expired))
+    let is_over = max_age.map_or_else(|| expires.is_some_and(|at| at <= now), |seconds| seconds <= 0);
+    Ok((cookie, is_over))
 }
 
 fn is_secure(uri: &Uri) -> bool {

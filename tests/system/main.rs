@@ -15,6 +15,8 @@ mod dns;
 mod exporters;
 mod hostile;
 mod jobs;
+mod journeys;
+mod keeping;
 mod life;
 mod logs;
 mod metrics_doc;

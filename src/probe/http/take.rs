@@ -40,41 +40,42 @@ enum Place {
     Cookie(String),
 }
 
+impl Place {
+    fn of(name: &str, source: &Source) -> Result<Self, Invalid> {
+        match source {
+            Source { json: Some(path), header: None, body: None, cookie: None } => Ok(Place::Json(path.clone())),
+            Source { json: None, header: Some(header), body: None, cookie: None } => {
+                HeaderName::from_bytes(header.as_bytes())
+                    .map(Place::Header)
+                    .map_err(|_| Invalid::new("header", format!("{header:?} is not a name of a header")))
+            }
+            Source { json: None, header: None, body: Some(pattern), cookie: None } if pattern.has_group(name) => {
+                Ok(Place::Body(pattern.clone()))
+            }
+            Source { json: None, header: None, body: Some(_), cookie: None } => {
+                let message = format!("the pattern has no group of this name: write (?<{name}>…) around the value");
+                Err(Invalid::new("body", message))
+            }
+            Source { json: None, header: None, body: None, cookie: Some(cookie) } => Ok(Place::Cookie(cookie.clone())),
+            _ => Err(Invalid::new("", "set exactly one of json, header, body and cookie")),
+        }
+    }
+}
+
 impl Take {
     /// Nothing if the source is wrong, which is then in `invalid`.
     pub(super) fn new(name: &str, source: &Source, invalid: &mut Vec<Invalid>) -> Option<Self> {
-        let path = format!("take.{name}");
-        if let Err(message) = check_name(name) {
-            invalid.push(Invalid::new(path, message));
-            return None;
-        }
-        let place = match source {
-            Source { json: Some(json), header: None, body: None, cookie: None } => Place::Json(json.clone()),
-            Source { json: None, header: Some(header), body: None, cookie: None } => {
-                match HeaderName::from_bytes(header.as_bytes()) {
-                    Ok(header) => Place::Header(header),
-                    Err(_) => {
-                        let message = format!("{header:?} is not a name of a header");
-                        invalid.push(Invalid::new(format!("{path}.header"), message));
-                        return None;
-                    }
-                }
-            }
-            Source { json: None, header: None, body: Some(body), cookie: None } => {
-                if !body.has_group(name) {
-                    let message = format!("the pattern has no group of this name: write (?<{name}>…) around the value");
-                    invalid.push(Invalid::new(format!("{path}.body"), message));
-                    return None;
-                }
-                Place::Body(body.clone())
-            }
-            Source { json: None, header: None, body: None, cookie: Some(cookie) } => Place::Cookie(cookie.clone()),
-            _ => {
-                invalid.push(Invalid::new(path, "set exactly one of json, header, body and cookie"));
-                return None;
-            }
+        let place = match check_name(name) {
+            Ok(()) => Place::of(name, source),
+            Err(message) => Err(Invalid::new("", message)),
         };
-        Some(Self { name: name.to_owned(), place })
+        match place {
+            Ok(place) => Some(Self { name: name.to_owned(), place }),
+            Err(mistake) => {
+                invalid.push(mistake.within(&format!("take.{name}")));
+                None
+            }
+        }
     }
 
     pub(super) fn needs_body(&self) -> bool {

@@ -98,6 +98,8 @@ fn a_mistake_in_a_step_is_found_where_it_stands() {
         ("name: Bad Name", "steps[1].name: ", "not a name"),
         ("name: first", "steps[1].name: ", "steps[0]"),
         ("url: 'http://{{token}}/'", "steps[1].url: ", "URL"),
+        ("url: 'http://a{{token}}/'", "steps[1].url: ", "URL"),
+        ("url: 'http://a:{{token}}/'", "steps[1].url: ", "URL"),
         ("url: 'http://b/{{other}}'", "steps[1].url: ", "no earlier step takes other"),
         ("url: 'http://b/?x={{'", "steps[1].url: ", "begins no {{name}}"),
         (
