@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod init;
 mod job;
 mod kinds;
 mod logging;
@@ -46,6 +47,8 @@ enum Command {
     Probe(probe::Options),
     /// Count what the patterns of logs find in files.
     Scan(scan::Options),
+    /// Look at what listens and runs here, and write a configuration to begin with.
+    Init(init::Options),
     /// List the kinds of probe, or describe one.
     Kinds(kinds::Options),
     /// Run a command and report it as a run of a job, or report one step of a run.
@@ -89,6 +92,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Once(options)) => block_on(once::once(config, options)),
         Some(Command::Probe(options)) => block_on(probe::probe(config, options)),
         Some(Command::Scan(options)) => scan::scan(config, &options),
+        Some(Command::Init(options)) => block_on(init::init(options)),
         Some(Command::Kinds(options)) => kinds::kinds(&options),
         Some(Command::Job(options)) => block_on(job::job(config, options)),
         Some(Command::Schema) => schema(),

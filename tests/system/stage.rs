@@ -187,13 +187,19 @@ pub fn every_kind_and_threshold(config: String) -> String {
         ),
     ];
     let config = every.iter().fold(config, |config, (old, new)| replaced(&config, old, new));
-    let config = config.replacen("    http:
-", "    http:
+    let config = config.replacen(
+        "    http:
+",
+        "    http:
       keep_alive: true
-", 1);
+",
+        1,
+    );
     let url = config.split("url: ").nth(1).unwrap().lines().next().unwrap().to_owned();
-    let journey = format!("  - {{ name: journey, http: {{ steps: [ {{ name: first, url: '{url}' }} ] }} }}
-");
+    let journey = format!(
+        "  - {{ name: journey, http: {{ steps: [ {{ name: first, url: '{url}' }} ] }} }}
+"
+    );
     with_probes(&config, &(journey + KINDS_WITHOUT_A_PLACE_IN_THE_DEMO))
 }
 

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""What a probe costs, from ten of them to ten thousand: http, tcp, dns and file in equal parts, every 2 s.
+
+Starts nginx and dnsmasq, and a Banken for each number of probes. A Banken without a probe is measured first: what it
+spends is not the probes'. Prints lag, CPU, memory, and the CPU time of one run; the last column holds that against the
+mean of all numbers. Needs: nginx, dnsmasq (Debian packages nginx-light, dnsmasq-base), and `cargo build --release`.
+
+    python3 benches/mixed_probes.py [--numbers 10,100,1000,10000] [--seconds 30] [--interval 2]
+"""
+import argparse
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+
+from support import BANKEN, Scrape, cpu_seconds, end, fetch, free_port, quantile, resident_mib, start_nginx, until
+
+FILES = 500
+
+
+def start_dnsmasq(port):
+    return subprocess.Popen(
+        ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", f"--port={port}", "--listen-address=127.0.0.1",
+         "--bind-interfaces", "--no-resolv", "--no-hosts", "--address=/bench.test/192.0.2.1", "--dns-forward-max=10000"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def probe(number, files, http_port, dns_port):
+    blocks = (
+        f'http: {{ url: "http://127.0.0.1:{http_port}/p/{number}" }}',
+        f"tcp: {{ address: 127.0.0.1:{http_port} }}",
+        f"dns: {{ server: 127.0.0.1:{dns_port}, name: host-{number}.bench.test }}",
+        f"file: {{ path: {files / str(number % FILES)}, max_age: 30d, min_size: 1 }}",
+    )
+    return f"  - {{ name: p{number:05}, {blocks[number % 4]} }}"
+
+
+def measure(folder, number, options, ports):
+    config = folder / "banken.yml"
+    listen = free_port()
+    lines = [f"listen: 127.0.0.1:{listen}", "host: false",
+             f"defaults: {{ interval: {options.interval}s, timeout: 1900ms, retry_interval: 1s }}", "probes:"]
+    lines += [probe(n, folder, *ports) for n in range(number)] or ["  []"]
+    config.write_text("\n".join(lines))
+    log = open(folder / "banken.log", "w")
+    process = subprocess.Popen([str(BANKEN), "--config", str(config)], stdout=subprocess.DEVNULL, stderr=log)
+    base = f"http://127.0.0.1:{listen}"
+    try:
+        until("Banken is ready", lambda: fetch(f"{base}/readyz"))
+        time.sleep(2 * options.interval)
+        # Few probes run seldom: more time for them, so that the figure is of hundreds of runs all the same.
+        seconds = options.seconds * (4 if number and number < 100 else 1)
+        before, cpu, begun = Scrape(base), cpu_seconds(process.pid), time.monotonic()
+        time.sleep(seconds)
+        spent, elapsed = cpu_seconds(process.pid) - cpu, time.monotonic() - begun
+        after = Scrape(base)
+        return {"number": number, "cpu": spent / elapsed, "seconds": elapsed, "before": before, "after": after,
+                "memory": resident_mib(process.pid), "threads": len(os.listdir(f"/proc/{process.pid}/task"))}
+    finally:
+        end(process)
+
+
+def show(result, idle, mean):
+    before, after = result["before"], result["after"]
+    runs = after.runs - before.runs
+    cost = (result["cpu"] - idle) * result["seconds"] / runs * 1e6
+    print(f"{result['number']:>6} probes: {runs / result['seconds']:>6.0f} runs/s, "
+          f"{after.failures - before.failures:.0f} failed, {after.unknown - before.unknown:.0f} unknown, "
+          f"{after.missed - before.missed:.0f} missed, lag p50 <= {quantile(before, after, 0.5) * 1000:g} ms, "
+          f"p99 <= {quantile(before, after, 0.99) * 1000:g} ms, {result['cpu'] * 100:.1f} % of a core, "
+          f"{result['memory']:.0f} MiB, {result['threads']} threads, "
+          f"{cost:.0f} µs CPU per run ({(cost / mean - 1) * 100:+.0f} %)", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--numbers", default="10,100,1000,10000")
+    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--interval", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        os.chmod(folder, 0o755)
+        for number in range(FILES):
+            (folder / str(number)).write_text('{"backup": true}\n')
+        ports = free_port(), free_port()
+        servers = [start_nginx(folder, ports[0]), start_dnsmasq(ports[1])]
+        try:
+            idle = measure(folder, 0, options, ports)["cpu"]
+            print(f"without a probe: {idle * 100:.2f} % of a core", flush=True)
+            results = [measure(folder, int(number), options, ports) for number in options.numbers.split(",")]
+        finally:
+            end(servers[0], signal.SIGQUIT)
+            end(servers[1])
+        costs = [(r["cpu"] - idle) * r["seconds"] / (r["after"].runs - r["before"].runs) * 1e6 for r in results]
+        for result in results:
+            show(result, idle, sum(costs) / len(costs))
+
+
+if __name__ == "__main__":
+    main()
