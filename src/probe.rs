@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod compliance;
+pub mod file;
 pub mod host;
 pub mod http;
 pub mod process;
@@ -265,7 +266,8 @@ kinds! {
     http Http,
     tcp Tcp,
     tls Tls,
-    process Process;
+    process Process,
+    file File;
     built_in host Host
 }
 

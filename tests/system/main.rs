@@ -7,6 +7,7 @@
 mod cli;
 mod config;
 mod demo;
+mod file;
 mod hostile;
 mod jobs;
 mod life;
