@@ -8,6 +8,7 @@ mod compliance;
 pub mod file;
 pub mod host;
 pub mod http;
+pub mod port;
 pub mod process;
 pub mod tcp;
 pub mod tls;
@@ -267,7 +268,8 @@ kinds! {
     tcp Tcp,
     tls Tls,
     process Process,
-    file File;
+    file File,
+    port Port;
     built_in host Host
 }
 

@@ -14,6 +14,7 @@ mod life;
 mod logs;
 mod metrics_doc;
 mod page;
+mod port;
 mod privilege;
 mod prometheus;
 mod scan;
