@@ -8,6 +8,7 @@ mod compliance;
 pub mod file;
 pub mod host;
 pub mod http;
+pub mod icmp;
 pub mod port;
 pub mod process;
 pub mod tcp;
@@ -268,6 +269,7 @@ kinds! {
     tcp Tcp,
     tls Tls,
     process Process,
+    icmp Icmp,
     file File,
     port Port;
     built_in host Host

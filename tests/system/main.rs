@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod file;
 mod hostile;
+mod icmp;
 mod jobs;
 mod life;
 mod logs;

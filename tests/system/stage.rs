@@ -168,8 +168,26 @@ pub async fn until_sample(
     .await
 }
 
-/// The configuration of the demo with a threshold on everything that can have one. It has a probe of every kind.
+/// Probes that find what they look for wherever the demo runs.
+fn kinds_without_a_part_in_the_demo(config: &str) -> String {
+    let (_, after) = config.split_once("http://127.0.0.1:").unwrap();
+    let port: String = after.chars().take_while(char::is_ascii_digit).collect();
+    format!(
+        "  - name: patterns
+    file: {{ path: {}/docs/examples/error_patterns.json, syntax: json }}
+    thresholds: {{ age: {{ critical: 100years }}, size: {{ warning: 1GB }} }}
+  - {{ name: service-port, port: {{ port: {port} }} }}
+  - name: loopback
+    icmp: {{ host: 127.0.0.1, count: 1 }}
+    thresholds: {{ loss: {{ warning: 10% }}, round_trip: {{ critical: 10s }} }}
+",
+        env!("CARGO_MANIFEST_DIR")
+    )
+}
+
+/// The configuration of the demo with a threshold on everything that can have one, and a probe of every kind.
 pub fn every_kind_and_threshold(config: String) -> String {
+    let config = with_probes(&config, &kinds_without_a_part_in_the_demo(&config));
     let every = [
         (
             "host: { interval: 1s }",
