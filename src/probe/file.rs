@@ -289,9 +289,11 @@ impl Probe {
         if !fresh.is_empty() {
             let max = self.order.config.max_parse.0;
             let examine_all = move || {
-                let one = |found| match Instant::now() < deadline {
-                    true => examine(found, syntax, max, deadline),
-                    false => Err(Failure::new(Reason::Timeout, "still parsing")),
+                let one = |found| {
+                    if Instant::now() >= deadline {
+                        return Err(Failure::new(Reason::Timeout, "still parsing"));
+                    }
+                    examine(found, syntax, max, deadline)
                 };
                 fresh.into_iter().map(one).collect::<Result<Vec<_>, _>>()
             };

@@ -164,7 +164,7 @@ impl super::Probe for Probe {
                     out.note("address", address.ip().to_string());
                     return self.judge(address, &exchange, out);
                 }
-                Ok(exchange) => failures.push(exchange.silence(address.ip())),
+                Ok(exchange) => failures.push(exchange.silence()),
                 Err(failure) => failures.push(failure),
             }
         }
@@ -181,7 +181,7 @@ impl Probe {
     async fn ask(&self, address: SocketAddr, until: Instant, out: &mut Readings) -> Result<Exchange, Failure> {
         let socket = Socket::open(address, self.ways)?;
         out.note("socket", socket.way().as_str());
-        let mut exchange = Exchange::begin(&self.plan)?;
+        let mut exchange = Exchange::begin(&self.plan, address.ip(), socket.way() == Way::Raw)?;
         exchange.run(&socket, until, out).await?;
         Ok(exchange)
     }

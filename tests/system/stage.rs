@@ -187,7 +187,6 @@ fn kinds_without_a_part_in_the_demo(config: &str) -> String {
 
 /// The configuration of the demo with a threshold on everything that can have one, and a probe of every kind.
 pub fn every_kind_and_threshold(config: String) -> String {
-    let config = with_probes(&config, &kinds_without_a_part_in_the_demo(&config));
     let every = [
         (
             "host: { interval: 1s }",
@@ -202,5 +201,6 @@ pub fn every_kind_and_threshold(config: String) -> String {
     thresholds: { size:",
         ),
     ];
-    every.iter().fold(config, |config, (old, new)| replaced(&config, old, new))
+    let config = every.iter().fold(config, |config, (old, new)| replaced(&config, old, new));
+    with_probes(&config, &kinds_without_a_part_in_the_demo(&config))
 }

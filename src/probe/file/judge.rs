@@ -36,7 +36,7 @@ impl Order {
     pub(super) fn complaints(&self, tally: &Tally, now: f64) -> Vec<Failure> {
         let config = &self.config;
         if config.absent {
-            return self.intruder(tally).into_iter().collect();
+            return intruder(tally).into_iter().collect();
         }
         let mut complaints: Vec<Failure> = self.miscount(tally).into_iter().collect();
         let (Some(newest), Some(oldest)) = (&tally.newest, &tally.oldest) else { return complaints };
@@ -68,19 +68,6 @@ impl Order {
         complaints
     }
 
-    fn intruder(&self, tally: &Tally) -> Option<Failure> {
-        let path = match (&tally.newest, &tally.other) {
-            (Some(found), _) => found.path.display(),
-            (None, Some((path, _))) => path.display(),
-            (None, None) => return None,
-        };
-        let more = match tally.count + tally.others {
-            1 => String::new(),
-            all => format!(", and {} more", all - 1),
-        };
-        Some(Failure::new(Reason::Limit, format!("{path} is there and should not be{more}")))
-    }
-
     fn miscount(&self, tally: &Tally) -> Option<Failure> {
         let (config, count) = (&self.config, tally.count);
         if let Some(max) = config.max_count.filter(|max| count > *max) {
@@ -103,6 +90,20 @@ impl Order {
         }
         Some(Failure::new(Reason::Missing, facts.join("; ")))
     }
+}
+
+/// What is there although nothing may be.
+fn intruder(tally: &Tally) -> Option<Failure> {
+    let path = match (&tally.newest, &tally.other) {
+        (Some(found), _) => found.path.display(),
+        (None, Some((path, _))) => path.display(),
+        (None, None) => return None,
+    };
+    let more = match tally.count + tally.others {
+        1 => String::new(),
+        all => format!(", and {} more", all - 1),
+    };
+    Some(Failure::new(Reason::Limit, format!("{path} is there and should not be{more}")))
 }
 
 /// A span of time as exactly as somebody wants to know it.

@@ -138,7 +138,7 @@ const EVENTS: u32 = 4096;
 fn yaml(text: &str, deadline: Instant) -> Result<Option<String>, Failure> {
     // The parser takes a NUL for the end, which is what a file that was cut off by a power failure is full of.
     let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
-    if let Some(at) = text.as_bytes().iter().position(|byte| control(byte)) {
+    if let Some(at) = text.as_bytes().iter().position(control) {
         let byte = text.as_bytes()[at];
         return Ok(Some(format!("control character 0x{byte:02x} at {}", place(text.as_bytes(), at))));
     }

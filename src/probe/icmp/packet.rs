@@ -31,7 +31,7 @@ pub(super) struct Mark {
 }
 
 /// What a packet says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard<'a> {
     /// The answer to a request, with what the request carried.
     Answer(Mark, &'a [u8]),

@@ -62,7 +62,8 @@ impl Socket {
                 Err(errno) => refused = Some(errno),
             }
         }
-        Err(no_socket(refused.map_or_else(|| io::Error::other("no way to open one"), io::Error::from)))
+        let refused = refused.map_or_else(|| io::Error::other("no way to open one"), io::Error::from);
+        Err(no_socket(&refused))
     }
 
     fn ready(fd: OwnedFd, way: Way, version: Version, target: SocketAddr) -> Result<Self, Failure> {
@@ -81,11 +82,6 @@ impl Socket {
 
     pub(super) fn way(&self) -> Way {
         self.way
-    }
-
-    /// To whom it speaks.
-    pub(super) fn target(&self) -> IpAddr {
-        self.target.ip()
     }
 
     /// Sends a request. A datagram socket puts an identifier of its own into it.
@@ -131,18 +127,13 @@ impl Socket {
     fn understand<'a>(&self, bytes: &'a [u8]) -> Option<Heard<'a>> {
         parse(self.version, self.way == Way::Raw && self.version == Version::V4, bytes)
     }
-
-    /// Whether the identifier of an answer must be the one that was sent; else the kernel has sorted answers by it.
-    pub(super) fn keeps_id(&self) -> bool {
-        self.way == Way::Raw
-    }
 }
 
 fn ip_of(from: Option<rustix::net::SocketAddrAny>) -> Option<IpAddr> {
     SocketAddr::try_from(from?).ok().map(|address| address.ip())
 }
 
-fn no_socket(error: io::Error) -> Failure {
+fn no_socket(error: &io::Error) -> Failure {
     let refused = [Errno::ACCESS, Errno::PERM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
     let remedy = if refused {
         "; allow it by the sysctl net.ipv4.ping_group_range, or give the service AmbientCapabilities=CAP_NET_RAW"
@@ -167,11 +158,11 @@ mod tests {
     #[test]
     fn what_is_not_allowed_is_our_own_trouble_and_has_a_remedy() {
         for errno in [Errno::ACCESS, Errno::PERM] {
-            let failure = no_socket(errno.into());
+            let failure = no_socket(&errno.into());
             assert_eq!(failure.reason, Reason::Local);
             assert!(failure.detail.contains("ping_group_range") && failure.detail.contains("CAP_NET_RAW"), "{failure}");
         }
-        let failure = no_socket(Errno::AFNOSUPPORT.into());
+        let failure = no_socket(&Errno::AFNOSUPPORT.into());
         assert!(failure.reason == Reason::Local && !failure.detail.contains("ping_group_range"), "{failure}");
         let target = "192.0.2.1:0".parse().unwrap();
         assert_eq!(cannot_send(target, Errno::NETUNREACH).reason, Reason::Connect);
