@@ -9,9 +9,12 @@ pub mod command;
 mod compliance;
 pub mod container;
 pub mod dns;
+pub mod file;
 pub mod host;
 pub mod http;
+pub mod icmp;
 pub mod pm2;
+pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
@@ -284,8 +287,11 @@ kinds! {
     tls Tls,
     process Process,
     dns Dns,
+    icmp Icmp,
     postgres Postgres,
     redis Redis,
+    file File,
+    port Port,
     prometheus Prometheus,
     atr Atr,
     command Command,

@@ -73,7 +73,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_our_own_fault_and_the_next_piece_runs() {
         let mut aside = Aside::new("the test");
-        let failure = aside.run(|| panic!("on purpose")).await.map(|()| ()).unwrap_err();
+        let failure = aside.run::<()>(|| panic!("on purpose")).await.unwrap_err();
         assert_eq!(failure.reason, Reason::Local);
         assert!(failure.detail.starts_with("the test broke: "), "{}", failure.detail);
         assert_eq!(aside.run(|| 7).await, Ok(7));

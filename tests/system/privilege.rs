@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A folder that everybody may enter, with a copy of the binary: the build's own folder may be closed to others.
-struct Place {
+pub struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn with_config(yaml: &str) -> Self {
+    pub fn with_config(yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         allow(folder.path(), 0o755);
         std::fs::copy(env!("CARGO_BIN_EXE_banken"), folder.path().join("banken")).unwrap();
@@ -19,12 +19,12 @@ impl Place {
         Self { folder }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Starts it as nobody; a test that is nobody special already needs no change of user.
-    fn start(&self, arguments: &[&str]) -> Process {
+    pub fn start(&self, arguments: &[&str]) -> Process {
         let binary = self.file("banken");
         let mut command = if rustix::process::geteuid().is_root() {
             let mut command = Command::new("setpriv");
@@ -37,8 +37,17 @@ impl Place {
     }
 }
 
-fn allow(path: &Path, mode: u32) {
+pub fn allow(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Starts Banken as nobody with this configuration; ready when the first round is done.
+pub async fn as_nobody(yaml: &str) -> (Place, Process, Page) {
+    let place = Place::with_config(yaml);
+    let process = place.start(&[]);
+    let page = Page { base: page_of(&process).await };
+    eventually("the first round is done", async || (page.status_code("/readyz").await == 200).then_some(())).await;
+    (place, process, page)
 }
 
 async fn refused(place: &Place, words: &[&str]) {

@@ -170,7 +170,24 @@ pub async fn until_sample(
     .await
 }
 
-/// The configuration of the demo with a threshold on everything that can have one. It has a probe of every kind.
+/// Probes that find what they look for wherever the demo runs.
+fn kinds_without_a_part_in_the_demo(config: &str) -> String {
+    let (_, after) = config.split_once("http://127.0.0.1:").unwrap();
+    let port: String = after.chars().take_while(char::is_ascii_digit).collect();
+    format!(
+        "  - name: patterns
+    file: {{ path: {}/docs/examples/error_patterns.json, syntax: json }}
+    thresholds: {{ age: {{ critical: 100years }}, size: {{ warning: 1GB }} }}
+  - {{ name: service-port, port: {{ port: {port} }} }}
+  - name: loopback
+    icmp: {{ host: 127.0.0.1, count: 1 }}
+    thresholds: {{ loss: {{ warning: 10% }}, round_trip: {{ critical: 10s }} }}
+",
+        env!("CARGO_MANIFEST_DIR")
+    )
+}
+
+/// The configuration of the demo with a threshold on everything that can have one, and a probe of every kind.
 pub fn every_kind_and_threshold(config: String) -> String {
     let every = [
         (
@@ -187,20 +204,11 @@ pub fn every_kind_and_threshold(config: String) -> String {
         ),
     ];
     let config = every.iter().fold(config, |config, (old, new)| replaced(&config, old, new));
-    let config = config.replacen(
-        "    http:
-",
-        "    http:
-      keep_alive: true
-",
-        1,
-    );
+    let config = config.replacen("    http:\n", "    http:\n      keep_alive: true\n", 1);
     let url = config.split("url: ").nth(1).unwrap().lines().next().unwrap().to_owned();
-    let journey = format!(
-        "  - {{ name: journey, http: {{ steps: [ {{ name: first, url: '{url}' }} ] }} }}
-"
-    );
-    with_probes(&config, &(journey + KINDS_WITHOUT_A_PLACE_IN_THE_DEMO))
+    let journey = format!("  - {{ name: journey, http: {{ steps: [ {{ name: first, url: '{url}' }} ] }} }}\n");
+    let without_a_part = kinds_without_a_part_in_the_demo(&config);
+    with_probes(&config, &(journey + &without_a_part + KINDS_WITHOUT_A_PLACE_IN_THE_DEMO))
 }
 
 /// Probes that are healthy anywhere.
