@@ -160,8 +160,6 @@ const MARGIN: Duration = Duration::from_millis(20);
 
 impl super::Probe for Probe {
     async fn run(&mut self, out: &mut Readings) -> Result<(), Failure> {
-        // Known from the start, whoever answers.
-        out.add(&RESENT, 0.0);
         let servers = self.servers.addresses(out).await?;
         let now = Instant::now();
         let time = out.deadline().saturating_duration_since(now);

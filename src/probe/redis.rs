@@ -39,7 +39,7 @@ pub static KIND: Kind = Kind {
     example: "\
 - name: cache
   thresholds: { memory_ratio: { warning: 80%, critical: 95% }, clients: { warning: 80% } }
-  redis: { address: 127.0.0.1:6379, username: banken, password: '${REDIS_PASSWORD:-change-me}' }
+  redis: { address: 127.0.0.1:6379, username: watch, password: '${REDIS_PASSWORD:-change-me}' }
 - name: cache-replica
   thresholds: { replication_lag: { warning: 15s, critical: 1m } }
   redis: { address: 127.0.0.1:6380, expect: { role: replica, link_up: true } }

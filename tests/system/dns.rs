@@ -1,36 +1,13 @@
 //! A DNS server of Debian's package, servers that answer as a test tells them to, and what Banken says of them.
 
-use crate::support::{Banken, Process, eventually, free_port};
+mod server;
+
+use crate::support::{Banken, eventually};
 use serde_json::Value;
+use server::Dnsmasq;
 use std::net::{SocketAddr, UdpSocket};
-use std::process::Command;
 
 const CONFIG: &str = "host: false\ndefaults: { interval: 200ms, retry_interval: 100ms, timeout: 3s }\nprobes:\n";
-
-/// A dnsmasq on a free port of the loopback, which knows what these options say and asks nobody.
-struct Dnsmasq {
-    process: Process,
-    port: u16,
-}
-
-impl Dnsmasq {
-    async fn start(records: &[&str]) -> Self {
-        Self::start_at(free_port(), records).await
-    }
-
-    async fn start_at(port: u16, records: &[&str]) -> Self {
-        let mut command = Command::new("dnsmasq");
-        command.args(["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="]);
-        command.args(["--listen-address=127.0.0.1", "--bind-interfaces", "--user="]).arg(format!("--port={port}"));
-        let dnsmasq = Self { process: Process::start(command.args(records)), port };
-        eventually("dnsmasq is up", async || dnsmasq.process.output().contains("started").then_some(())).await;
-        dnsmasq
-    }
-
-    fn entry(&self, name: &str, more: &str) -> String {
-        format!("  - {{ name: {name}, dns: {{ server: 127.0.0.1:{}, {more} }} }}\n", self.port)
-    }
-}
 
 const RECORDS: &[&str] = &[
     "--host-record=www.example.test,192.0.2.10,2001:db8::10,300",
