@@ -75,7 +75,7 @@ pub struct Ended {
 /// Of the environment it is given `PATH`, `LC_ALL=C` and what [`Program::env`] says; its standard input is empty.
 #[derive(Debug, Clone)]
 pub struct Program {
-    program: PathBuf,
+    file: PathBuf,
     args: Vec<String>,
     env: Vec<(String, Secret)>,
     dir: PathBuf,
@@ -86,7 +86,7 @@ impl Program {
     /// By its path, or by a name without `/`, which is looked for in [`FOLDERS`] at each start.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
-            program: program.into(),
+            file: program.into(),
             args: Vec::new(),
             env: Vec::new(),
             dir: "/".into(),
@@ -135,7 +135,7 @@ impl Program {
         let (stdout, stderr) = (stdout.finish(), stderr.finish());
         match status {
             Some(status) => Ok(Ended { status, stdout, stderr }),
-            None => Err(Failure::new(Reason::Local, format!("{} cannot be waited for", self.program.display()))),
+            None => Err(Failure::new(Reason::Local, format!("{} cannot be waited for", self.file.display()))),
         }
     }
 
@@ -180,8 +180,8 @@ impl Program {
     }
 
     fn path(&self) -> Result<PathBuf, Failure> {
-        let name = self.program.to_str().filter(|name| !name.contains('/'));
-        let Some(name) = name else { return Ok(self.program.clone()) };
+        let name = self.file.to_str().filter(|name| !name.contains('/'));
+        let Some(name) = name else { return Ok(self.file.clone()) };
         find(name, FOLDERS).ok_or_else(|| {
             let detail = format!("there is no {name} in {}: install it, or write its whole path", FOLDERS.join(", "));
             Failure::new(Reason::Missing, detail)

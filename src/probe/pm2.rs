@@ -288,16 +288,16 @@ const MAX_NAME: usize = 40;
 
 fn in_words(app: &App) -> String {
     let status: String = app.status.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
-    let mut words = format!("{} is {status}", app.id);
-    if app.restarts > 0 {
-        words.push_str(&format!(" after {} restarts", app.restarts));
-    }
-    match (is_online(app), app.pid, app.exit_code) {
-        (true, Some(pid), _) => words.push_str(&format!(", pid {pid}")),
-        (false, _, Some(code)) => words.push_str(&format!(", exit status {code}")),
-        _ => {}
-    }
-    words
+    let restarts = match app.restarts {
+        0 => String::new(),
+        restarts => format!(" after {restarts} restarts"),
+    };
+    let more = match (is_online(app), app.pid, app.exit_code) {
+        (true, Some(pid), _) => format!(", pid {pid}"),
+        (false, _, Some(code)) => format!(", exit status {code}"),
+        _ => String::new(),
+    };
+    format!("{} is {status}{restarts}{more}", app.id)
 }
 
 fn listed(facts: &[String], all: usize) -> String {

@@ -97,7 +97,7 @@ impl Publisher {
         let limits = Limits { samples: MAX_SERIES, line: 64 << 10 };
         let mut seen = HashSet::new();
         for item in read(text, Dialect::of(text), limits) {
-            let Item::Sample(sample) = item.map_err(unusable)? else { continue };
+            let Item::Sample(sample) = item.map_err(|mistake| unusable(&mistake))? else { continue };
             let labels = self.labels_of(&sample)?;
             if !seen.insert(labels.text().to_owned()) {
                 let what = format!("{}{{{}}} is there twice", sample.name, sample.labels.text());
@@ -141,7 +141,7 @@ impl Room {
     }
 }
 
-fn unusable(mistake: Mistake) -> Unusable {
+fn unusable(mistake: &Mistake) -> Unusable {
     if mistake.is_limit {
         return Unusable::beyond(mistake.to_string());
     }
