@@ -4,10 +4,12 @@
 //! A run is one initialization: up to `attempts` attempts of up to `timeout` each, with growing pauses between them. The
 //! number of the attempt and since when it all goes on are shown while it does, so that a hang is seen before it ends.
 //!
-//! It has its own small rooms: `pages` (where candles are asked for), `candles` (where they stand in an answer), `quality`
-//! (what they must be), `wilder` (the calculation), `retry` (whether and when another attempt is made). Only this file knows
-//! the order.
+//! It has its own small rooms: `bounds` (what may be configured), `attempt` (one attempt, from asking to the value), `pages`
+//! (where candles are asked for), `candles` (where they stand in an answer), `quality` (what they must be), `wilder` (the
+//! calculation), `retry` (whether and when another attempt is made).
 
+mod attempt;
+mod bounds;
 mod candles;
 mod pages;
 mod quality;
@@ -20,21 +22,20 @@ pub use candles::{Column, Paths, Preset};
 pub use retry::Backoff;
 
 use super::{Context, Kind, Settings};
-use crate::fetch::{Auth, Fetcher, Outcome, Session, trim};
+use crate::fetch::{Auth, trim};
 use crate::net::{IpChoice, TLS_FAMILIES, TlsConfig};
 use crate::observation::{Failure, Family, Readings, Reason, Scope, unix_now};
-use crate::values::{HttpUrl, Invalid, Period, Secret, Size, too_short};
-use candles::{Candle, Source};
-use pages::{MAX_PAGES, Pages};
-use quality::{Checks, Rules, show_time};
-use retry::{Setback, chance, retry_after};
+use crate::values::{HttpUrl, Invalid, Period, Secret, Size};
+use candles::Source;
+use pages::Pages;
+use quality::Checks;
+use retry::{Setback, chance};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::time::Instant;
-use wilder::average_true_range;
 
 static DURATION: Family = Family::gauge(
     "banken_atr_init_duration_seconds",
@@ -188,85 +189,11 @@ fn default_timeout() -> Period {
     Period(Duration::from_secs(30))
 }
 
-/// An average over more candles is a mistake in writing.
-const MAX_PERIOD: u32 = 1000;
-
-/// More attempts than this are no patience, they are a burden.
-const MAX_ATTEMPTS: u32 = 10;
-
-/// The longest series that can be demanded.
-const MAX_CANDLES: usize = 10_000;
-
-/// The whole answer is read into memory and parsed.
-const MAX_BODY: u64 = 16 << 20;
-
-/// How long a candle may be late at the exchange.
-const LATENESS: Duration = Duration::from_secs(60);
-
 /// What a run may take beside attempts and pauses: nobody is cut off because a busy machine is a moment late.
 const SPARE: Duration = Duration::from_secs(5);
 
 /// A target that asks for more than this is asked again all the same.
 const LONGEST_HOLD: Duration = Duration::from_secs(3600);
-
-impl Config {
-    /// How long the attempts from this number on may take, with the pauses between them.
-    fn longest_from(&self, attempt: u32) -> Duration {
-        let attempts = self.attempts.get();
-        let asking = self.timeout.0.saturating_mul((attempts + 1).saturating_sub(attempt));
-        (attempt..attempts).fold(asking, |sum, number| sum.saturating_add(self.backoff.longest(number)))
-    }
-
-    fn rules(&self) -> Rules {
-        let candle = self.candle.map(|candle| candle.0);
-        let max_age = self.max_age.map(|age| age.0);
-        Rules {
-            min_candles: self.min_candles.unwrap_or_else(|| self.least_candles()),
-            timed: self.paths.as_ref().is_none_or(|paths| paths.time.is_some()),
-            candle,
-            max_gaps: self.max_gaps,
-            max_age: max_age.or_else(|| Some(candle?.saturating_mul(2).saturating_add(LATENESS))),
-        }
-    }
-
-    fn least_candles(&self) -> usize {
-        self.period.get() as usize + 1
-    }
-
-    fn check(&self, invalid: &mut Vec<Invalid>) {
-        let mut demand = |is_so: bool, key: &str, message: String| {
-            if !is_so {
-                invalid.push(Invalid::new(key, message));
-            }
-        };
-        demand(self.period.get() <= MAX_PERIOD, "period", format!("at most {MAX_PERIOD} candles can be averaged"));
-        demand(self.attempts.get() <= MAX_ATTEMPTS, "attempts", format!("at most {MAX_ATTEMPTS} attempts are made"));
-        if let Some(count) = self.min_candles {
-            let least = self.least_candles();
-            demand(
-                count >= least,
-                "min_candles",
-                format!("a period of {} needs at least {least} candles", self.period),
-            );
-            demand(count <= MAX_CANDLES, "min_candles", format!("at most {MAX_CANDLES} candles can be demanded"));
-        }
-        let max_body = self.max_body.0;
-        demand((1..=MAX_BODY).contains(&max_body), "max_body", "set it to at least 1 and at most 16MiB".into());
-        let named = self.preset != Preset::Auto;
-        demand(!named || self.paths.is_none(), "paths", "preset and paths are both set: keep one".into());
-        let timed = self.rules().timed;
-        let untimed = |key: &str| format!("{key} needs to know when candles opened: set paths.time");
-        demand(timed || self.candle.is_none(), "candle", untimed("candle"));
-        demand(timed || self.max_age.is_none(), "max_age", untimed("max_age"));
-        let no_gaps = self.max_gaps == 0;
-        demand(no_gaps || self.candle.is_some(), "max_gaps", "gaps are only looked for where candle is set".into());
-        let periods = [("candle", self.candle), ("max_age", self.max_age), ("timeout", Some(self.timeout))];
-        for (key, period) in periods {
-            invalid.extend(period.and_then(|period| too_short(key, period.0)));
-        }
-        self.backoff.check(invalid);
-    }
-}
 
 impl Settings for Config {
     type Probe = Probe;
@@ -311,12 +238,11 @@ impl super::Probe for Probe {
         let started = Instant::now();
         out.set(&STARTED, unix_now());
         out.set(&ATTEMPT, 0.0);
-        let result = match self.held() {
-            Some(failure) => Err(failure),
-            None => {
-                out.flag(&RUNNING, true);
-                self.attempts(out).await
-            }
+        let result = if let Some(failure) = self.held() {
+            Err(failure)
+        } else {
+            out.flag(&RUNNING, true);
+            self.attempts(out).await
         };
         out.flag(&RUNNING, false);
         out.set(&DURATION, started.elapsed().as_secs_f64());
@@ -381,75 +307,6 @@ impl Probe {
             let all = if number == attempts { format!("all of {attempts}") } else { format!("{number} of {attempts}") };
             let detail = format!("attempts that failed: {all}; {remark}{}", failure.detail);
             return Err(Failure::new(failure.reason, detail));
-        }
-    }
-
-    /// One attempt: candles, what they must be, and the value.
-    async fn attempt(&mut self, out: &mut Readings) -> Result<(), Setback> {
-        let candles = self.candles(out).await?;
-        out.leave();
-        self.checks.judge(&candles, unix_now(), out)?;
-        if let Some(time) = candles.last().and_then(|candle| candle.time) {
-            out.note("latest candle", show_time(time));
-        }
-        let Some(value) = average_true_range(&candles, self.config.period).filter(|value| value.is_finite()) else {
-            return Err(Failure::new(Reason::Body, "these candles give no average true range").into());
-        };
-        out.set(&VALUE, value);
-        Ok(())
-    }
-
-    /// The candles of this page, and of those before it as far as they are needed.
-    async fn candles(&mut self, out: &mut Readings) -> Result<Vec<Candle>, Setback> {
-        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let are_dated = self.pages.are_dated();
-        let mut candles: Vec<Candle> = Vec::new();
-        let mut absent: Option<Setback> = None;
-        let pages = if are_dated { MAX_PAGES } else { 1 };
-        for back in 0..pages {
-            let fetcher = self.pages.fetcher(today, back)?;
-            match page(fetcher, self.config.max_body.0, &mut self.body, out).await {
-                Ok(()) => {}
-                // A young day has no page yet, and before the first one there is none either.
-                Err(setback) if are_dated && setback.status == Some(404) => {
-                    if absent.is_some() || back > 0 {
-                        absent.get_or_insert(setback);
-                        break;
-                    }
-                    absent = Some(setback);
-                    continue;
-                }
-                Err(setback) => return Err(setback),
-            }
-            let known = candles.len();
-            let count = |count: usize| out.set(&CANDLES, (known + count) as f64);
-            let mut earlier = self.source.read(&self.body, fetcher.redactor(), count)?;
-            earlier.append(&mut candles);
-            candles = earlier;
-            if candles.len() >= self.min_candles {
-                break;
-            }
-        }
-        match absent {
-            Some(setback) if candles.is_empty() => Err(setback),
-            _ => Ok(candles),
-        }
-    }
-}
-
-/// Fetches one page of candles.
-async fn page(fetcher: &mut Fetcher, max_body: u64, body: &mut Vec<u8>, out: &mut Readings) -> Result<(), Setback> {
-    let mut session = Session::new([&*fetcher]);
-    match fetcher.ask(&mut session, out, |status, _, _| (200..300).contains(&status)).await? {
-        Outcome::Accepted(mut answer) => {
-            answer.read(max_body, usize::MAX, body).await?;
-            Ok(())
-        }
-        Outcome::Refused(refusal) => {
-            let status = Some(refusal.status());
-            let wait = retry_after(refusal.headers(), unix_now());
-            let (failure, _) = refusal.explain("2xx", &mut session, body, out).await;
-            Err(Setback { failure, status, wait })
         }
     }
 }

@@ -39,7 +39,7 @@ impl Case {
             _ => json!({ "time": time, "open": close, "high": high, "low": low, "close": close }),
         });
         let rows: Value = rows.collect();
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             return json!({ "success": 1, "data": { "candlestick": [{ "type": "1min", "ohlcv": rows }] } }).to_string();
         }
         rows.to_string()

@@ -182,6 +182,10 @@ fn kinds_without_a_part_in_the_demo(config: &str) -> String {
   - name: loopback
     icmp: {{ host: 127.0.0.1, count: 1 }}
     thresholds: {{ loss: {{ warning: 10% }}, round_trip: {{ critical: 10s }} }}
+  - {{ name: program, command: {{ argv: [ 'true' ] }} }}
+  - name: app
+    pm2: {{ name: none, home: /nonexistent/.pm2, min: 0 }}
+    thresholds: {{ memory: {{ warning: 1GiB }}, cpu: {{ info: 50, warning: 60, critical: 70 }} }}
 ",
         env!("CARGO_MANIFEST_DIR")
     )
@@ -207,13 +211,5 @@ pub fn every_kind_and_threshold(config: String) -> String {
     let config = config.replacen("    http:\n", "    http:\n      keep_alive: true\n", 1);
     let url = config.split("url: ").nth(1).unwrap().lines().next().unwrap().to_owned();
     let journey = format!("  - {{ name: journey, http: {{ steps: [ {{ name: first, url: '{url}' }} ] }} }}\n");
-    let without_a_part = kinds_without_a_part_in_the_demo(&config);
-    with_probes(&config, &(journey + &without_a_part + KINDS_WITHOUT_A_PLACE_IN_THE_DEMO))
+    with_probes(&config, &(journey + &kinds_without_a_part_in_the_demo(&config)))
 }
-
-/// Probes that are healthy anywhere.
-const KINDS_WITHOUT_A_PLACE_IN_THE_DEMO: &str = "  - { name: program, command: { argv: [ 'true' ] } }
-  - name: app
-    pm2: { name: none, home: /nonexistent/.pm2, min: 0 }
-    thresholds: { memory: { warning: 1GiB }, cpu: { info: 50, warning: 60, critical: 70 } }
-";

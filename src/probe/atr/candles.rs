@@ -178,15 +178,14 @@ impl Source {
         let root: Value = serde_json::from_slice(body)
             .map_err(|error| Failure::new(Reason::Json, format!("the body is not JSON ({error}); {}", begins())))?;
         let told;
-        let layout = match &self.layout {
-            Some(layout) => layout,
-            None => {
-                told = tell(&root).ok_or_else(|| {
-                    let what = "the body has no shape of candles that is known (set preset or paths)";
-                    Failure::new(Reason::Missing, format!("{what}; {}", begins()))
-                })?;
-                &told
-            }
+        let layout = if let Some(layout) = &self.layout {
+            layout
+        } else {
+            told = tell(&root).ok_or_else(|| {
+                let what = "the body has no shape of candles that is known (set preset or paths)";
+                Failure::new(Reason::Missing, format!("{what}; {}", begins()))
+            })?;
+            &told
         };
         let rows = layout.rows(&root).map_err(|place| {
             Failure::new(Reason::Missing, format!("there is no list of candles at {place} of the body; {}", begins()))

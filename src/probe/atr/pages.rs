@@ -17,7 +17,7 @@ const MARKS: [(&str, &str, Step); 4] = [
 ];
 
 /// At most so many pages are asked for in one attempt.
-pub(super) const MAX_PAGES: usize = 8;
+pub(super) const MAX_PAGES: u8 = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -52,8 +52,8 @@ impl Dated {
     }
 
     /// The address of the page that lies `back` pages before the one of `today`.
-    fn at(&self, today: Date, back: usize) -> String {
-        let back = back.min(MAX_PAGES) as i64;
+    fn at(&self, today: Date, back: u8) -> String {
+        let back = i64::from(back.min(MAX_PAGES));
         let date = match self.step {
             None => return self.text.clone(),
             Some(Step::Day) => today.saturating_sub(back.days()),
@@ -90,7 +90,7 @@ impl Pages {
     }
 
     /// Whoever asks for the page that lies `back` pages before the one of `today`.
-    pub(super) fn fetcher(&mut self, today: Date, back: usize) -> Result<&mut Fetcher, Failure> {
+    pub(super) fn fetcher(&mut self, today: Date, back: u8) -> Result<&mut Fetcher, Failure> {
         let text = self.dated.at(today, back);
         if let Some(index) = self.open.iter().position(|(known, _)| *known == text) {
             return Ok(&mut self.open[index].1);
@@ -103,7 +103,7 @@ impl Pages {
             return Err(wrong(mistake.message));
         }
         // The oldest is from a day that is over.
-        if self.open.len() >= MAX_PAGES {
+        if self.open.len() >= usize::from(MAX_PAGES) {
             self.open.remove(0);
         }
         self.open.push((text, fetcher));

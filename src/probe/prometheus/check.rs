@@ -7,6 +7,7 @@ use crate::observation::Reason;
 use crate::values::{Invalid, Period, check_name, too_short};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// One entry under `checks:`.
@@ -179,7 +180,7 @@ impl Tally {
         // Only a gravest one is kept of many: too old comes before the rest, as everywhere.
         if self.first.as_ref().is_none_or(|first| first.reason != Reason::Stale && problem.reason == Reason::Stale) {
             if !sample.labels.is_empty() {
-                problem.what.push_str(&format!(" at {}", redactor.quote(sample.labels.text())));
+                let _ = write!(problem.what, " at {}", redactor.quote(sample.labels.text()));
             }
             self.first = Some(problem);
         }
@@ -198,7 +199,7 @@ impl Tally {
         if let Some(first) = &mut self.first
             && self.wrong > 1
         {
-            first.what.push_str(&format!(", and {} more of {} are wrong", self.wrong - 1, self.seen));
+            let _ = write!(first.what, ", and {} more of {} are wrong", self.wrong - 1, self.seen);
         }
         if check.export && self.seen > 1 && self.first.is_none() {
             let what = format!("selects {} series, of which only one could be exported: set combine", self.seen);

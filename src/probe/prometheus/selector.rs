@@ -228,7 +228,7 @@ mod tests {
             (r#"lag{group=~"a.*"}"#, r#"lag{group="a\nb"}"#, true),
             (r#"lag{group!~"a.*"}"#, r#"lag{group="ab"}"#, false),
             (r#"lag{group!~"a.*"}"#, r#"lag{group="b"}"#, true),
-            (r#" lag { group = 'a' , topic =~ `t\d` , } "#, r#"lag{group="a",topic="t1"}"#, true),
+            (r" lag { group = 'a' , topic =~ `t\d` , } ", r#"lag{group="a",topic="t1"}"#, true),
             (r#"lag{group="a\\b\"c"}"#, r#"lag{group="a\\b\"c"}"#, true),
             (r#"{"lag", group="a"}"#, r#"lag{group="a"}"#, true),
             (r#"{"my.lag","the.group"="a"}"#, r#"{"my.lag","the.group"="a"}"#, true),

@@ -1,11 +1,12 @@
 //! Drives the probe against a server that says one text, and reads texts without any server.
 
 use super::*;
+use crate::observation::Labels;
 use crate::probe::{Context, Probe as _};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE as TYPE;
 use axum::response::IntoResponse as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -43,7 +44,7 @@ fn build(config: &Config) -> Probe {
 fn look_at(yaml: &str, text: &str, now: f64) -> (Result<(), Failure>, Readings) {
     let config = config(yaml);
     let probe = build(&config);
-    let mut look = Look { now, ..Look::new(&probe.config, &probe.wanted, probe.fetcher.redactor()) };
+    let mut look = Look::new(&probe.config, &probe.wanted, probe.fetcher.redactor(), now);
     for item in exposition::read(text.as_bytes(), Dialect::of(text.as_bytes()), BOUNDS) {
         look.take(item);
     }
@@ -118,7 +119,7 @@ fn values_are_held_against_every_kind_of_bound() {
         (format!("{lag}, min: 9001"), Some("at least 9001")),
         (format!("{lag}, equals: 9000"), None),
         (format!("{lag}, equals: 9001"), Some("exactly 9001")),
-        (format!("{lag}"), None),
+        (lag.to_owned(), None),
         ("metric: ratio, min: 0".into(), Some("is NaN where at least 0")),
         ("metric: ratio".into(), None),
         ("metric: 'kafka_lag{group=\"a\"}', max: 30".into(), None),
@@ -240,8 +241,8 @@ fn of_several_things_the_gravest_gives_the_reason_and_all_are_told() {
     assert_eq!(look("require: [two]").reason, Reason::Missing);
     assert_eq!(look("require: [two]\nmin_series: 0\nmax_series: 0").reason, Reason::Limit);
     assert_eq!(look("require: [two]").detail.matches("; ").count(), 2);
-    let many: String = (0..40).map(|n| format!("  - {{ name: c{n}, metric: one, min: 5 }}\n")).collect();
-    let failure = look_at(&format!("checks:\n{many}"), "one 1\n", 0.0).0.unwrap_err();
+    let many: Vec<_> = (0..40).map(|n| format!("{{ name: c{n}, metric: one, min: 5 }}")).collect();
+    let failure = look_at(&format!("checks: [{}]", many.join(", ")), "one 1\n", 0.0).0.unwrap_err();
     assert!(failure.detail.ends_with("; and 30 more are wrong"), "{failure}");
 }
 
