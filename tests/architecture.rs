@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("state", &["board"]),
     ("logs", &["state", "board", "machine", "values", "health", "observation"]),
     ("jobs", &["state", "board", "values", "health", "observation"]),
-    ("metrics", &["board", "health", "observation"]),
+    ("metrics", &["machine", "board", "health", "observation"]),
     ("schedule", &["probe", "board", "health", "observation"]),
     ("config", &["logs", "jobs", "probe", "values", "health", "observation"]),
     ("web", &["jobs", "metrics", "board", "probe", "health", "observation"]),

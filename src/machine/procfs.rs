@@ -20,6 +20,8 @@ pub struct Stat {
     pub threads: u64,
     /// When it started, in clock ticks since the boot.
     pub start: u64,
+    /// Memory that is mapped, in bytes.
+    pub virtual_bytes: u64,
     /// Resident memory, in pages.
     pub resident_pages: u64,
 }
@@ -34,13 +36,15 @@ pub fn parse_stat(text: &[u8]) -> Option<Stat> {
     let system: u64 = fields.next()?.parse().ok()?;
     let threads: i64 = fields.nth(4)?.parse().ok()?;
     let start = fields.nth(1)?.parse().ok()?;
-    let resident: i64 = fields.nth(1)?.parse().ok()?;
+    let virtual_bytes = fields.next()?.parse().ok()?;
+    let resident: i64 = fields.next()?.parse().ok()?;
     Some(Stat {
         zombie: matches!(state, "Z" | "X" | "x"),
         kernel_thread: flags & KERNEL_THREAD != 0,
         cpu_ticks: user.saturating_add(system),
         threads: u64::try_from(threads).unwrap_or(0),
         start,
+        virtual_bytes,
         resident_pages: u64::try_from(resident).unwrap_or(0),
     })
 }
@@ -128,8 +132,15 @@ mod tests {
 
     #[test]
     fn the_fields_of_stat_are_found() {
-        let expected =
-            Stat { zombie: false, kernel_thread: false, cpu_ticks: 10, threads: 1, start: 98765, resident_pages: 412 };
+        let expected = Stat {
+            zombie: false,
+            kernel_thread: false,
+            cpu_ticks: 10,
+            threads: 1,
+            start: 98765,
+            virtual_bytes: 5_963_776,
+            resident_pages: 412,
+        };
         assert_eq!(parse_stat(PLAIN.as_bytes()), Some(expected));
     }
 

@@ -1,5 +1,6 @@
 //! The standard `process_*` families of Banken itself, read when they are asked for.
 
+use crate::machine::procfs::{Stat, parse_stat};
 use crate::observation::{Family, Scope};
 
 const fn gauge(name: &'static str, help: &'static str) -> Family {
@@ -24,11 +25,10 @@ pub static FAMILIES: [&Family; 7] = [&CPU, &RESIDENT, &VIRTUAL, &OPEN_FDS, &MAX_
 
 /// The values now; what `/proc` does not give is left out.
 pub fn read() -> [(&'static Family, Option<f64>); 7] {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok();
-    let fields = stat.as_deref().and_then(Stat::parse);
+    let stat = std::fs::read("/proc/self/stat").ok().as_deref().and_then(parse_stat);
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     let page = rustix::param::page_size() as f64;
-    let from_stat = |value: fn(&Stat) -> f64| fields.as_ref().map(value);
+    let from_stat = |value: fn(&Stat) -> u64| stat.as_ref().map(|stat| value(stat) as f64);
     [
         (&CPU, from_stat(|stat| stat.cpu_ticks).map(|spent| spent / ticks)),
         (&RESIDENT, from_stat(|stat| stat.resident_pages).map(|pages| pages * page)),
@@ -36,33 +36,8 @@ pub fn read() -> [(&'static Family, Option<f64>); 7] {
         (&OPEN_FDS, std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64)),
         (&MAX_FDS, rustix::process::getrlimit(rustix::process::Resource::Nofile).current.map(|limit| limit as f64)),
         (&THREADS, from_stat(|stat| stat.threads)),
-        (&START, fields.as_ref().zip(boot_time()).map(|(stat, boot)| boot + stat.start_ticks / ticks)),
+        (&START, from_stat(|stat| stat.start).zip(boot_time()).map(|(start, boot)| boot + start / ticks)),
     ]
-}
-
-/// The fields of `/proc/self/stat` that are published (proc(5)).
-struct Stat {
-    cpu_ticks: f64,
-    threads: f64,
-    start_ticks: f64,
-    virtual_bytes: f64,
-    resident_pages: f64,
-}
-
-impl Stat {
-    fn parse(text: &str) -> Option<Self> {
-        // The command's name may hold spaces and parentheses: the fields begin after the last one.
-        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        // Field 3 of proc(5) stands at index 0.
-        let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-        Some(Self {
-            cpu_ticks: field(14)? + field(15)?,
-            threads: field(20)?,
-            start_ticks: field(22)?,
-            virtual_bytes: field(23)?,
-            resident_pages: field(24)?,
-        })
-    }
 }
 
 fn boot_time() -> Option<f64> {
@@ -80,13 +55,5 @@ mod tests {
             let value = value.unwrap_or_else(|| panic!("{} is missing", family.name));
             assert!(value > 0.0 || family.name == CPU.name, "{} = {value}", family.name);
         }
-    }
-
-    #[test]
-    fn a_command_with_parentheses_does_not_shift_the_fields() {
-        let text = "7 (a) b) ) S 1 7 7 0 -1 4194560 100 0 0 0 30 12 0 0 20 0 5 0 900 1000000 250 18446744073709551615";
-        let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.cpu_ticks, stat.threads, stat.start_ticks), (42.0, 5.0, 900.0));
-        assert!(Stat::parse("7 (a) S 1").is_none());
     }
 }
