@@ -97,6 +97,14 @@ pub fn find(program: &str, port: u16) -> Option<&'static Known> {
         .find(|known| known.programs.contains(&program) && (known.ports.is_empty() || known.ports.contains(&port)))
 }
 
+/// Whether anything is known of a program.
+pub fn is_known(program: &str) -> bool {
+    KNOWN.iter().any(|known| known.programs.contains(&program))
+        || is_interpreter(program)
+        || LEFT_OUT.contains(&program)
+        || program.ends_with("exporter")
+}
+
 /// Whether a program runs others: `python3.11` is a python.
 pub fn is_interpreter(program: &str) -> bool {
     let stem = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');

@@ -1,5 +1,6 @@
 //! What is found on this machine.
 
+use super::known;
 use crate::machine::docker::{DEFAULT_SOCKET, Docker};
 use crate::machine::procfs::Reader;
 use crate::machine::program;
@@ -145,13 +146,19 @@ fn process(reader: &mut Reader, pid: i32) -> Option<Process> {
         arguments.filter(|argument| !argument.is_empty()).collect()
     };
     let executable = program::executable(pid).ok();
-    // Others' executables are hidden from us; what they call themselves is not.
-    let named = executable.or_else(|| arguments.first().map(PathBuf::from))?;
-    let program = named.file_name()?.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
-    // A program may write a sentence over its arguments: `nginx: master process …`.
-    let program = program.split([' ', ':']).next().unwrap_or_default().to_owned();
+    let program = called(arguments.first().map(String::as_str), executable.as_deref())?;
     let groups = String::from_utf8_lossy(reader.read(pid, "cgroup").ok()?.unwrap_or_default()).into_owned();
     Some(Process { pid, program, arguments, unit: unit_of(&groups), in_container: is_contained(&groups) })
+}
+
+/// What a program is called: as it is known, be it by how it was started or by its file, which may be another's (Debian's
+/// `redis-server` is a link to `redis-check-rdb`). Others' files are hidden from us; what they call themselves is not.
+fn called(argument: Option<&str>, executable: Option<&Path>) -> Option<String> {
+    // A program may write a sentence over its arguments: `nginx: master process …`.
+    let argument = argument.and_then(|argument| argument.split([' ', ':']).next()).map(Path::new);
+    let base = |path: &Path| Some(path.file_name()?.to_string_lossy().trim_end_matches(" (deleted)").to_owned());
+    let names: Vec<String> = [executable, argument].into_iter().flatten().filter_map(base).collect();
+    names.iter().find(|name| known::is_known(name)).or(names.first()).cloned()
 }
 
 /// The service in a control group: `0::/system.slice/nginx.service`.
@@ -248,6 +255,21 @@ mod tests {
         for (groups, unit, contained) in cases {
             assert_eq!((unit_of(groups).as_deref(), is_contained(groups)), (unit, contained), "{groups}");
         }
+    }
+
+    #[test]
+    fn a_program_is_called_as_it_is_known() {
+        let cases = [
+            (Some("/usr/bin/redis-server 127.0.0.1:6379"), Some("/usr/bin/redis-check-rdb"), "redis-server"),
+            (Some("nginx: master process nginx"), Some("/usr/sbin/nginx (deleted)"), "nginx"),
+            (Some("python3"), Some("/usr/bin/python3.11"), "python3.11"),
+            (Some("/opt/bot"), Some("/opt/releases/7/bot-7"), "bot-7"),
+            (Some("postgres"), None, "postgres"),
+        ];
+        for (argument, executable, name) in cases {
+            assert_eq!(called(argument, executable.map(Path::new)).as_deref(), Some(name), "{argument:?}");
+        }
+        assert_eq!(called(None, None), None);
     }
 
     #[tokio::test]
