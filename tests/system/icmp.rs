@@ -59,10 +59,13 @@ async fn with_the_privilege_it_works_where_groups_are_not_allowed() {
         return;
     }
     for host in ["127.0.0.1", "::1"] {
-        let output = probe(&format!("{FORBIDDEN}\nexec \"$@\""), &format!("host: '{host}'")).await;
-        let shown = shown(&output);
-        assert_eq!(output.status.code(), Some(0), "{shown}");
-        assert!(shown.contains("raw (CAP_NET_RAW)"), "{shown}");
+        // Where both are allowed, the privilege is not used.
+        for (allowed, socket) in [(FORBIDDEN, "raw (CAP_NET_RAW)"), (ALLOWED, "datagram (ping_group_range)")] {
+            let output = probe(&format!("{allowed}\nexec \"$@\""), &format!("host: '{host}'")).await;
+            let shown = shown(&output);
+            assert_eq!(output.status.code(), Some(0), "{shown}");
+            assert!(shown.contains(socket), "{shown}");
+        }
     }
 }
 
