@@ -32,7 +32,7 @@ const fn row(programs: &'static [&'static str], name: &'static str, blocks: &'st
 /// Every program that is known, in no order that matters.
 pub static KNOWN: &[Known] = &[
     Known {
-        hint: "For connections, locks, sizes and slow queries: create role banken login password '…' in role pg_monitor;\n\
+        hint: "For connections, locks, sizes and slow queries: create role \"banken\" login password '…' in role pg_monitor;\n\
                put its URL into a file and write  postgres: { url: { file: /etc/banken/postgres-url } }  instead of tcp.",
         ..row(&["postgres", "postmaster"], "postgres", &[TCP])
     },
