@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use clap::Args;
 use futures_util::StreamExt as _;
 use proposals::{Proposal, propose};
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -76,9 +77,10 @@ pub async fn init(options: Options) -> anyhow::Result<u8> {
     let mut said =
         format!("{path}: {} probes, {working} of {tried} that were tried answer as they should\n", choices.len());
     for remark in &survey.unseen {
-        said.push_str(&format!("not looked at: {remark}\n"));
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(said, "not looked at: {remark}");
     }
-    said.push_str(&format!("next: read it, then  banken check {path}  and  banken --config {path}\n"));
+    let _ = writeln!(said, "next: read it, then  banken check {path}  and  banken --config {path}");
     print(&said)?;
     Ok(OK)
 }

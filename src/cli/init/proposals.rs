@@ -230,7 +230,7 @@ fn is_worth_a_probe(unit: &Unit) -> bool {
         "banken",
     ];
     let begins = |prefix: &&str| unit.name.starts_with(*prefix);
-    unit.name.ends_with(".service") && (unit.state == "failed" || !MACHINERY.iter().any(|prefix| begins(&prefix)))
+    unit.name.ends_with(".service") && (unit.state == "failed" || !MACHINERY.iter().any(begins))
 }
 
 /// What an interpreter runs: the first argument that is no option, or the module after `-m`, or the file after `-jar`.
