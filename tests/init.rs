@@ -26,21 +26,31 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The entry of the configuration whose block says this.
-fn entry<'a>(config: &'a str, words: &str) -> &'a str {
-    let entries = config.split("\n  # ").find(|entry| entry.contains(words));
-    entries.unwrap_or_else(|| panic!("nothing is proposed with {words:?}:\n{config}"))
+/// The entry of the configuration whose block says this, with its comments: back to the block before it.
+fn entry(config: &str, words: &str) -> String {
+    let lines: Vec<_> = config.lines().collect();
+    let end = lines.iter().position(|line| line.contains(words));
+    let end = end.unwrap_or_else(|| panic!("nothing is proposed with {words:?}:\n{config}"));
+    let is_former = |line: &&str| line.is_empty() || (line.starts_with("    ") && !line.starts_with("    group:"));
+    let begin = lines[..end].iter().rposition(is_former).map_or(0, |former| former + 1);
+    lines[begin..=end].join("\n")
 }
 
 #[tokio::test]
 async fn what_runs_on_a_machine_becomes_a_configuration_that_is_accepted_and_works() {
     let (postgres, redis) = tokio::join!(postgres::Server::start(), redis::Redis::start(""));
     let nginx = servers::Nginx::start(free_port()).await;
-    let prometheus = servers::Prometheus::start("[]").await;
+    let prometheus = servers::Prometheus::start("  []").await;
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("bot.py");
     std::fs::write(&script, "import time\ntime.sleep(600)\n").unwrap();
-    let _bot = Process::start(Command::new("python3").arg(&script).arg("--api-key=hunter2"));
+    let bot = Process::start(Command::new("python3").arg(&script).arg("--api-key=hunter2"));
+    // What is called python3 may be a script that looks for the real one first.
+    support::eventually("the bot runs", async || {
+        let program = std::fs::read_link(format!("/proc/{}/exe", bot.pid())).ok()?;
+        program.file_name()?.to_str()?.starts_with("python").then_some(())
+    })
+    .await;
 
     let said = init(folder.path(), &[]);
     assert!(said.status.success(), "{}", text(&said.stderr));

@@ -17,8 +17,9 @@ pub struct Known {
 /// How what speaks HTTP is asked, and then everything that is not known: any answer below 500 says that it works.
 pub const WEB: &[&str] = &[
     "http: { url: 'http://{address}/' }",
-    "http: { url: 'http://{address}/', expect: { status: [2xx, 3xx, 4xx] } }",
+    // Before any other answer in clear: a port of TLS answers 400 there.
     "http: { url: 'https://{address}/', tls: { verify: false }, expect: { status: [2xx, 3xx, 4xx] } }",
+    "http: { url: 'http://{address}/', expect: { status: [2xx, 3xx, 4xx] } }",
     TCP,
 ];
 
