@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
-"""What a probe costs, from ten of them to ten thousand: http, tcp, dns and file in equal parts, every 2 s.
+"""What a probe costs, from ten of them to ten thousand: http, tcp, dns and file in equal parts.
 
 Starts nginx and dnsmasq, and a Banken for each number of probes. A Banken without a probe is measured first: what it
-spends is not the probes'. Prints lag, CPU, memory, and the CPU time of one run; the last column holds that against the
-mean of all numbers. Needs: nginx, dnsmasq (Debian packages nginx-light, dnsmasq-base), and `cargo build --release`.
+spends is not the probes'. Prints lag, CPU, memory and the CPU time of one run, twice:
 
-    python3 benches/mixed_probes.py [--numbers 10,100,1000,10000] [--seconds 30] [--interval 2]
+- every 2 s, whatever their number. Few probes are dearer then: a machine that has nothing else to do falls asleep
+  between two runs, and each one pays for waking it and for caches that have gone cold.
+- at the same number of runs a second, whatever their number, so that nothing but the number differs.
+
+The last column holds the CPU time of a run against the mean of its table. Needs: nginx, dnsmasq (Debian packages
+nginx-light, dnsmasq-base), and `cargo build --release`.
+
+    python3 benches/mixed_probes.py [--numbers 10,100,1000,10000] [--seconds 30] [--interval 2] [--rate 1000]
 """
 import argparse
 import os
@@ -37,11 +43,11 @@ def probe(number, files, http_port, dns_port):
     return f"  - {{ name: p{number:05}, {blocks[number % 4]} }}"
 
 
-def measure(folder, number, options, ports):
+def measure(folder, number, interval, seconds, ports):
     config = folder / "banken.yml"
     listen = free_port()
     lines = [f"listen: 127.0.0.1:{listen}", "host: false",
-             f"defaults: {{ interval: {options.interval}s, timeout: 1900ms, retry_interval: 1s }}", "probes:"]
+             f"defaults: {{ interval: {round(interval * 1000)}ms, timeout: 1900ms, retry_interval: 1s }}", "probes:"]
     lines += [probe(n, folder, *ports) for n in range(number)] or ["  []"]
     config.write_text("\n".join(lines))
     log = open(folder / "banken.log", "w")
@@ -49,23 +55,34 @@ def measure(folder, number, options, ports):
     base = f"http://127.0.0.1:{listen}"
     try:
         until("Banken is ready", lambda: fetch(f"{base}/readyz"))
-        time.sleep(2 * options.interval)
-        # Few probes run seldom: more time for them, so that the figure is of hundreds of runs all the same.
-        seconds = options.seconds * (4 if number and number < 100 else 1)
-        before, cpu, begun = Scrape(base), cpu_seconds(process.pid), time.monotonic()
+        # The first round is made in a second; then each probe finds its place in its interval.
+        time.sleep(max(3, 2 * interval))
+        # Few probes may run seldom: more time for them, so that the figure is of hundreds of runs all the same.
+        seconds *= 4 if number and number / interval < 50 else 1
+        before, cpu, begun = fetch(f"{base}/metrics"), cpu_seconds(process.pid), time.monotonic()
         time.sleep(seconds)
         spent, elapsed = cpu_seconds(process.pid) - cpu, time.monotonic() - begun
-        after = Scrape(base)
-        return {"number": number, "cpu": spent / elapsed, "seconds": elapsed, "before": before, "after": after,
+        after = Scrape(fetch(f"{base}/metrics"))
+        return {"number": number, "cpu": spent / elapsed, "seconds": elapsed, "before": Scrape(before), "after": after,
                 "memory": resident_mib(process.pid), "threads": len(os.listdir(f"/proc/{process.pid}/task"))}
     finally:
         end(process)
 
 
-def show(result, idle, mean):
+def cost_of_a_run(result, idle):
+    """Microseconds of CPU time."""
+    return (result["cpu"] - idle) * result["seconds"] / (result["after"].runs - result["before"].runs) * 1e6
+
+
+def show(results, idle):
+    mean = sum(cost_of_a_run(result, idle) for result in results) / len(results)
+    for result in results:
+        show_one(result, cost_of_a_run(result, idle), mean)
+
+
+def show_one(result, cost, mean):
     before, after = result["before"], result["after"]
     runs = after.runs - before.runs
-    cost = (result["cpu"] - idle) * result["seconds"] / runs * 1e6
     print(f"{result['number']:>6} probes: {runs / result['seconds']:>6.0f} runs/s, "
           f"{after.failures - before.failures:.0f} failed, {after.unknown - before.unknown:.0f} unknown, "
           f"{after.missed - before.missed:.0f} missed, lag p50 <= {quantile(before, after, 0.5) * 1000:g} ms, "
@@ -78,7 +95,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--numbers", default="10,100,1000,10000")
     parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--interval", type=int, default=2)
+    parser.add_argument("--interval", type=float, default=2)
+    parser.add_argument("--rate", type=int, default=1000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -88,15 +106,16 @@ def main():
         ports = free_port(), free_port()
         servers = [start_nginx(folder, ports[0]), start_dnsmasq(ports[1])]
         try:
-            idle = measure(folder, 0, options, ports)["cpu"]
+            idle = measure(folder, 0, options.interval, options.seconds, ports)["cpu"]
             print(f"without a probe: {idle * 100:.2f} % of a core", flush=True)
-            results = [measure(folder, int(number), options, ports) for number in options.numbers.split(",")]
+            numbers = [int(number) for number in options.numbers.split(",")]
+            print(f"every {options.interval:g} s:", flush=True)
+            show([measure(folder, n, options.interval, options.seconds, ports) for n in numbers], idle)
+            print(f"{options.rate} runs a second:", flush=True)
+            show([measure(folder, n, n / options.rate, options.seconds, ports) for n in numbers], idle)
         finally:
             end(servers[0], signal.SIGQUIT)
             end(servers[1])
-        costs = [(r["cpu"] - idle) * r["seconds"] / (r["after"].runs - r["before"].runs) * 1e6 for r in results]
-        for result in results:
-            show(result, idle, sum(costs) / len(costs))
 
 
 if __name__ == "__main__":

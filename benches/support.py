@@ -56,12 +56,13 @@ def resident_mib(pid):
 
 
 class Scrape:
-    """Sums over all probes, and the histogram of the schedule's lag."""
+    """Sums over all probes, and the histogram of the schedule's lag, from the text of a scrape. Reading a large one takes
+    seconds here: fetch both texts at the right moment, and read them afterwards."""
 
-    def __init__(self, base):
+    def __init__(self, text):
         self.runs = self.failures = self.unknown = self.missed = 0
         self.lag = {}
-        for line in fetch(f"{base}/metrics").splitlines():
+        for line in text.splitlines():
             name, _, value = line.rpartition(" ")
             if name.startswith("banken_probe_runs_total{"):
                 self.runs += float(value)
