@@ -220,9 +220,11 @@ async fn a_server_that_was_restarted_between_two_runs_costs_no_failure() {
     let server = Server::start().await;
     let url = server.url();
     // So rarely that the restart is over before the next run; retries come soon.
-    let slow = config(&[entry("db", &url, "")]).replace("interval: 300ms", "interval: 20s");
+    let slow = config(&[entry("db", &url, "")]).replace("interval: 300ms", "interval: 15s");
     let banken = Banken::start(&slow).await;
     banken.until_status("db", "healthy").await;
+    // The second run is on the grid; from then on there is a whole interval.
+    more_runs(&banken, "db", 1.0).await;
     let started = figure(&banken, "start_timestamp_seconds").await.unwrap();
     let before = runs(&banken, "db").await;
     let server = server.end().await.await;

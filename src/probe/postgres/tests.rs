@@ -246,3 +246,19 @@ async fn a_connection_is_not_kept_for_ever() {
         assert_eq!(fake.connections(), connections, "after {minutes} more minutes");
     }
 }
+
+#[tokio::test]
+async fn a_connection_on_which_an_answer_is_left_over_is_not_kept() {
+    let fake = Fake::start(welcome(), |_, sql| match sql {
+        "twice" => [&row("1")[..row("1").len() - ready().len()], &row("2")].concat(),
+        sql => bare_answer(sql),
+    })
+    .await;
+    let mut probe = build(&fake.block("queries: [{ name: a, sql: twice }, { name: b, sql: never }]"));
+    let failure = run(&mut probe, DEADLINE).await.0.unwrap_err();
+    assert_eq!(
+        (failure.reason, failure.detail.as_str()),
+        (Reason::Query, "the query a: it gives several answers: write one statement")
+    );
+    assert!(probe.kept.is_none());
+}
