@@ -38,11 +38,10 @@ impl Probe {
                 Ok(()) => {}
                 // A young day has no page yet, and before the first one there is none either.
                 Err(setback) if are_dated && setback.status == Some(404) => {
-                    if absent.is_some() || back > 0 {
-                        absent.get_or_insert(setback);
+                    absent.get_or_insert(setback);
+                    if back > 0 {
                         break;
                     }
-                    absent = Some(setback);
                     continue;
                 }
                 Err(setback) => return Err(setback),

@@ -190,7 +190,7 @@ fn gaps(candles: &[Candle], candle: Duration, allowed: u32) -> Option<String> {
         let missing = missing_between(before, after);
         (missing > 0).then(|| format!("opens {} after the one before", show_span(after - before)))
     })?;
-    Some(format!("{missing} candles are missing, {allowed} may be: {first}"))
+    Some(format!("missing candles: {missing}, of which {allowed} may be: {first}"))
 }
 
 fn stale(candles: &[Candle], now: f64, max_age: Duration) -> Option<String> {
@@ -275,7 +275,7 @@ mod tests {
                 |c| c.retain(|c| c.time != good(20)[4].time),
                 Reason::Body,
                 "gaps",
-                "1 candles are missing, 0 may be: candle 5 of 19",
+                "missing candles: 1, of which 0 may be: candle 5 of 19",
             ),
             (
                 |c| c[2].low = 12.5,

@@ -98,7 +98,7 @@ impl<'a> Look<'a> {
         let name = sample.name.as_ref();
         let family = self.family.0.as_str();
         let belongs = name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || SUFFIXES.contains(&rest));
-        if !belongs || family.is_empty() {
+        if !belongs {
             self.family = (name.to_owned(), false);
         }
         if !std::mem::replace(&mut self.family.1, true) {
