@@ -256,9 +256,10 @@ macro_rules! kinds {
 
         impl Probe for Worker {
             async fn run(&mut self, out: &mut Readings) -> Result<(), Failure> {
+                // In a box, or each of thousands of waiting probes would have room for a run of the largest kind.
                 match self {
-                    $( Worker::$variant(probe) => probe.run(out).await, )*
-                    $( Worker::$own_variant(probe) => probe.run(out).await, )*
+                    $( Worker::$variant(probe) => Box::pin(probe.run(out)).await, )*
+                    $( Worker::$own_variant(probe) => Box::pin(probe.run(out)).await, )*
                 }
             }
 
