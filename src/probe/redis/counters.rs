@@ -32,16 +32,11 @@ impl Counters {
             for (index, (family, _)) in COUNTERS.into_iter().enumerate() {
                 let Some(value) = look.values[index] else { continue };
                 let added = match former.values[index] {
+                    Some(before) if same && value >= before => value - before,
                     // Less than before is what CONFIG RESETSTAT leaves behind: all of it is new.
-                    Some(before) if same => {
-                        if value >= before {
-                            value - before
-                        } else {
-                            value
-                        }
-                    }
+                    Some(_) if same => value,
                     // It began anew meanwhile, and so did its counters.
-                    _ if !same && restarted => value,
+                    _ if restarted && !same => value,
                     // Another server answers at this address: what it counted before is not ours.
                     _ => 0.0,
                 };

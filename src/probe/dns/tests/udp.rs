@@ -184,3 +184,16 @@ async fn a_server_that_knows_no_extensions_is_asked_without_them() {
         assert_eq!(fake.asked(), 2, "once more and not again and again");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_is_divided_among_the_questions_and_something_is_left_for_the_runner() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut probe = probe(&format!("{{ name: example.org, server: '{}' }}", silent.local_addr().unwrap()));
+    for (time, used) in [(3000, 2980), (100, 95)] {
+        let began = Instant::now();
+        let (outcome, out) = run_within(&mut probe, Duration::from_millis(time)).await;
+        let elapsed = began.elapsed();
+        assert_eq!((outcome.unwrap_err().reason, added(&out, &RESENT)), (Reason::Timeout, 2.0));
+        assert!((used..used + 3).contains(&(elapsed.as_millis() as u64)), "{elapsed:?} of {time} ms");
+    }
+}
