@@ -243,9 +243,13 @@ impl Tasks {
             loop {
                 running.extend(self.take());
                 ended = ended || connection.as_mut().poll(cx).is_ready();
-                while let Poll::Ready(Some(())) = running.poll_next_unpin(cx) {}
+                let mut one_ended = false;
+                while let Poll::Ready(Some(())) = running.poll_next_unpin(cx) {
+                    one_ended = true;
+                }
                 let spawned = self.take();
-                if spawned.is_empty() {
+                // The end of a task may be that of the connection, which must not be found out a request later.
+                if spawned.is_empty() && !one_ended {
                     break;
                 }
                 running.extend(spawned);

@@ -96,6 +96,8 @@ async fn a_connection_that_was_closed_meanwhile_is_no_failure() {
             for _ in 0..2 {
                 let (result, out) = run(&mut built, DEADLINE).await;
                 assert_eq!((result, value(&out, "_connection_reused")), (Ok(()), Some(0.0)), "{method} {end}");
+                // Seen with the answer or before the next request, and never only when that was sent.
+                assert!(note(&out, "connection").iter().all(|fact| fact.starts_with("opened anew")));
                 settle().await;
             }
         }
@@ -312,9 +314,11 @@ async fn an_http2_connection_that_ended_meanwhile_is_no_failure() {
             let _ = tokio::time::timeout(Duration::from_millis(150), serve_http2(stream, 200, "")).await;
         });
         let mut built = keeping(&fake, &format!(", protocol: http2, method: {method}"));
-        for _ in 0..2 {
+        for turn in 0..2 {
             let (result, out) = run(&mut built, DEADLINE).await;
             assert_eq!((result, value(&out, "_connection_reused")), (Ok(()), Some(0.0)), "{method}");
+            assert_eq!(note(&out, "connection").len(), turn, "{:?}", out.notes());
+            assert!(note(&out, "connection").iter().all(|fact| fact.starts_with("opened anew")), "{:?}", out.notes());
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
         assert_eq!(fake.heard().len(), 2);
