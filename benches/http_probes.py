@@ -14,92 +14,12 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def fetch(url):
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=30) as answer:
-        return answer.read().decode()
-
-
-def until(what, look, patience=60):
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        try:
-            seen = look()
-            if seen:
-                return seen
-        except OSError:
-            pass
-        time.sleep(0.05)
-    sys.exit(f"it did not happen within {patience} s: {what}")
-
-
-def cpu_seconds(pid):
-    """User and system time of a process and its threads."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def resident_mib(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
-
-
-class Scrape:
-    def __init__(self, base):
-        text = fetch(f"{base}/metrics")
-        self.runs = self.failures = self.unknown = self.missed = 0
-        self.lag = {}
-        for line in text.splitlines():
-            name, _, value = line.rpartition(" ")
-            if name.startswith("banken_probe_runs_total{"):
-                self.runs += float(value)
-            elif name.startswith("banken_probe_failures_total{"):
-                self.failures += float(value)
-            elif name.startswith("banken_probe_unknown_total{"):
-                self.unknown += float(value)
-            elif name == "banken_schedule_missed_total":
-                self.missed = float(value)
-            elif name.startswith("banken_schedule_lag_seconds_bucket"):
-                bound = re.search(r'le="([^"]+)"', name).group(1)
-                self.lag[float("inf") if bound == "+Inf" else float(bound)] = float(value)
-
-
-def quantile(before, after, share):
-    """The upper bound of the bucket in which a quantile of the lag lies."""
-    counts = {bound: after.lag[bound] - before.lag[bound] for bound in after.lag}
-    total = counts[float("inf")]
-    return min(bound for bound, count in sorted(counts.items()) if count >= share * total)
-
-
-def start_nginx(folder, port):
-    conf = folder / "nginx.conf"
-    conf.write_text(
-        f"daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log crit;\n"
-        "worker_rlimit_nofile 65536;\n"
-        "events { worker_connections 16384; }\n"
-        "http { access_log off; server { "
-        f"listen 127.0.0.1:{port} backlog=16384; location / {{ return 200 'ok'; }} }} }}\n"
-    )
-    process = subprocess.Popen(["nginx", "-c", str(conf), "-p", str(folder)])
-    until("nginx answers", lambda: fetch(f"http://127.0.0.1:{port}/"))
-    return process
+from support import (BANKEN, Scrape, cpu_seconds_in_ticks, end, fetch, free_port, quantile, resident_mib, start_nginx,
+                     until)
 
 
 def measure_banken(folder, nginx_port, options, keep_alive=False):
@@ -121,11 +41,10 @@ def measure_banken(folder, nginx_port, options, keep_alive=False):
     try:
         until("Banken is ready", lambda: fetch(f"{base}/readyz"))
         time.sleep(5)
-        before, cpu = Scrape(base), cpu_seconds(process.pid)
-        begun = time.monotonic()
+        before, cpu, begun = fetch(f"{base}/metrics"), cpu_seconds_in_ticks(process.pid), time.monotonic()
         time.sleep(options.seconds)
-        after, spent = Scrape(base), cpu_seconds(process.pid) - cpu
-        elapsed = time.monotonic() - begun
+        spent, elapsed = cpu_seconds_in_ticks(process.pid) - cpu, time.monotonic() - begun
+        before, after = Scrape(before), Scrape(fetch(f"{base}/metrics"))
         runs = after.runs - before.runs
         print(f"banken: {runs / elapsed:.0f} probes/s, "
               f"{after.failures - before.failures:.0f} failed, {after.unknown - before.unknown:.0f} unknown, "
@@ -136,8 +55,7 @@ def measure_banken(folder, nginx_port, options, keep_alive=False):
         print(f"banken{' with keep_alive' if keep_alive else ''}: {cost:.3f} CPU s per 1,000 probes")
         return cost
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        end(process)
 
 
 def measure_blackbox(folder, nginx_port, options):
@@ -160,19 +78,18 @@ def measure_blackbox(folder, nginx_port, options):
     try:
         until("blackbox_exporter answers", lambda: "probe_success 1" in fetch(
             f"{base}/probe?module=http_2xx&target=127.0.0.1:{nginx_port}/p/0"))
-        cpu = cpu_seconds(process.pid)
+        cpu = cpu_seconds_in_ticks(process.pid)
         seconds = max(10, options.seconds // 3)
         output = subprocess.run(["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", str(script), base],
                                 capture_output=True, text=True, check=True).stdout
-        spent = cpu_seconds(process.pid) - cpu
+        spent = cpu_seconds_in_ticks(process.pid) - cpu
         runs = int(re.search(r"(\d+) requests in", output).group(1))
         cost = spent / runs * 1000
         print(f"blackbox_exporter: {runs / seconds:.0f} probes/s, {resident_mib(process.pid):.0f} MiB resident")
         print(f"blackbox_exporter: {cost:.3f} CPU s per 1,000 probes")
         return cost
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        end(process)
 
 
 def main():
@@ -181,7 +98,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--interval", default="1s")
     parser.add_argument("--keep-alive", action="store_true")
-    parser.add_argument("--banken", default=str(ROOT / "target/release/banken"))
+    parser.add_argument("--banken", default=str(BANKEN))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -195,8 +112,7 @@ def main():
                 return
             theirs = measure_blackbox(folder, port, options)
         finally:
-            nginx.send_signal(signal.SIGQUIT)
-            nginx.wait()
+            end(nginx, signal.SIGQUIT)
         print(f"banken / blackbox_exporter: {ours / theirs:.3f}")
 
 

@@ -1,12 +1,14 @@
 //! Values of the configuration that are right once they exist: a pattern is compiled, a secret is read, an address has
 //! a port. Every owner's `Config` is made of them, so that a mistake is found where it stands in the file.
 
+mod answered;
 pub(crate) mod file;
 mod pem;
 mod quantity;
 mod secret;
 mod thresholds;
 
+pub use answered::{Dated, as_number, read_time, show_age};
 pub use pem::{Certificates, PrivateKey};
 pub use quantity::{Quantity, Size, parse_size};
 pub use secret::Secret;

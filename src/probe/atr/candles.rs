@@ -2,7 +2,7 @@
 
 use crate::fetch::Redactor;
 use crate::observation::{Failure, Reason};
-use crate::values::JsonPath;
+use crate::values::{Dated, JsonPath, as_number, read_time};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -128,13 +128,13 @@ impl Layout {
 
     fn read(&self, row: &Value) -> Result<Candle, String> {
         let price = |name: &str, column: &Column| match cell(row, column) {
-            Some(value) => number(value).ok_or_else(|| format!("its {name} is no number")),
+            Some(value) => as_number(value).ok_or_else(|| format!("its {name} is no number")),
             None => Err(format!("it has no {name}")),
         };
         let time = match &self.time {
             Some(column) => {
                 let value = cell(row, column).ok_or("it has no time")?;
-                Some(read_time(value).ok_or("its time is neither a number nor RFC 3339")?)
+                Some(time_of(value).ok_or("its time is neither a number nor RFC 3339")?)
             }
             None => None,
         };
@@ -230,28 +230,10 @@ fn cell<'a>(row: &'a Value, column: &Column) -> Option<&'a Value> {
     }
 }
 
-/// A finite number, also in a string.
-fn number(value: &Value) -> Option<f64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    number.filter(|number: &f64| number.is_finite())
-}
-
-/// Seconds since the Unix epoch, from a number of seconds, milliseconds, microseconds or nanoseconds, which their magnitude
-/// tells apart, or from RFC 3339.
-fn read_time(value: &Value) -> Option<f64> {
-    let Some(number) = number(value) else {
-        let time: jiff::Timestamp = value.as_str()?.trim().parse().ok()?;
-        return Some(time.as_microsecond() as f64 / 1e6);
-    };
-    // Read as seconds, each larger unit would lie beyond the year 5138.
-    Some(match number.abs() {
-        size if size < 1e11 => number,
-        size if size < 1e14 => number / 1e3,
-        size if size < 1e17 => number / 1e6,
-        _ => number / 1e9,
-    })
+/// Seconds since the Unix epoch.
+fn time_of(value: &Value) -> Option<f64> {
+    match read_time(value) {
+        Dated::At(at) => Some(at),
+        Dated::WithoutOffset | Dated::Not => None,
+    }
 }

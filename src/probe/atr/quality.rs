@@ -2,6 +2,7 @@
 
 use super::candles::Candle;
 use crate::observation::{Failure, Family, Labels, Readings, Reason, Scope};
+use crate::values::show_age;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,7 +175,7 @@ fn gaps(candles: &[Candle], candle: Duration, allowed: u32) -> Option<String> {
     let too_close = pairs(candles, |before, after| {
         let apart = after - before;
         (apart > 0.0 && apart < length / 2.0).then(|| {
-            format!("opens {} after the one before, where a candle lasts {}", show_span(apart), show_span(length))
+            format!("opens {} after the one before, where a candle lasts {}", show_age(apart), show_age(length))
         })
     });
     if too_close.is_some() {
@@ -188,7 +189,7 @@ fn gaps(candles: &[Candle], candle: Duration, allowed: u32) -> Option<String> {
     }
     let first = pairs(candles, |before, after| {
         let missing = missing_between(before, after);
-        (missing > 0).then(|| format!("opens {} after the one before", show_span(after - before)))
+        (missing > 0).then(|| format!("opens {} after the one before", show_age(after - before)))
     })?;
     Some(format!("missing candles: {missing}, of which {allowed} may be: {first}"))
 }
@@ -198,20 +199,15 @@ fn stale(candles: &[Candle], now: f64, max_age: Duration) -> Option<String> {
     let Some(latest) = latest else { return Some("there is no latest candle".to_owned()) };
     let (age, allowed) = (now - latest, max_age.as_secs_f64());
     if age > allowed {
-        let age = show_span(age);
+        let age = show_age(age);
         return Some(format!("the latest candle opened {age} ago ({}), which is too old", show_time(latest)));
     }
-    (-age > allowed).then(|| format!("the latest candle opens {} from now ({})", show_span(-age), show_time(latest)))
+    (-age > allowed).then(|| format!("the latest candle opens {} from now ({})", show_age(-age), show_time(latest)))
 }
 
 /// A time as people read it, to the second.
 pub(super) fn show_time(seconds: f64) -> String {
     jiff::Timestamp::from_second(seconds as i64).map_or_else(|_| seconds.to_string(), |time| time.to_string())
-}
-
-fn show_span(seconds: f64) -> String {
-    let whole = Duration::try_from_secs_f64(seconds.max(0.0).round()).unwrap_or(Duration::MAX);
-    humantime::format_duration(whole).to_string()
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 //! - Bounds, `equals` with a number, and `export` take a number in a string (`"0.53"`) as that number; `type: number`
 //!   does not.
 
-mod age;
 mod check;
 
 use crate::fetch::Redactor;

@@ -4,11 +4,10 @@ use super::selector::Selector;
 use crate::exposition::Sample;
 use crate::fetch::Redactor;
 use crate::observation::Reason;
-use crate::values::{Invalid, Period, check_name, too_short};
+use crate::values::{Invalid, Period, check_name, show_age, too_short};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 /// One entry under `checks:`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -142,11 +141,6 @@ impl Check {
         let ahead = -age > limit.as_secs_f64();
         ahead.then(|| Problem { reason: Reason::Body, what: format!("lies {} in the future", show_age(-age)) })
     }
-}
-
-fn show_age(seconds: f64) -> String {
-    let whole = Duration::try_from_secs_f64(seconds.round()).unwrap_or(Duration::MAX);
-    humantime::format_duration(whole).to_string()
 }
 
 /// What a check has seen so far.

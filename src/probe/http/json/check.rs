@@ -1,8 +1,8 @@
 //! Whether one value is what its field must be. Pure: the time comes from outside.
 
-use super::age::{Dated, read_time, show_age};
 use super::{Field, JsonType, Redactor, Scalar};
 use crate::observation::Reason;
+use crate::values::{Dated, as_number, read_time, show_age};
 use serde_json::{Number, Value};
 
 /// What is wrong with a field.
@@ -127,14 +127,6 @@ pub(super) fn export_value(value: &Value) -> Option<f64> {
     match value {
         Value::Bool(truth) => Some(f64::from(u8::from(*truth))),
         other => as_number(other),
-    }
-}
-
-pub(super) fn as_number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => number_in(text),
-        _ => None,
     }
 }
 

@@ -1,14 +1,23 @@
-//! Times as APIs write them.
+//! Numbers and times as APIs write them in JSON.
 
-use super::check::as_number;
 use serde_json::Value;
 use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// A finite number, also in a string.
+pub fn as_number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number: &f64| number.is_finite())
+}
+
 /// What a value says about a time.
 #[derive(Debug, PartialEq)]
-pub(super) enum Dated {
+pub enum Dated {
     /// Seconds since the Unix epoch.
     At(f64),
     /// A date and a time of day, but of an unknown time zone.
@@ -18,7 +27,7 @@ pub(super) enum Dated {
 }
 
 /// Reads a time: RFC 3339, or a number since the Unix epoch, also in a string.
-pub(super) fn read_time(value: &Value) -> Dated {
+pub fn read_time(value: &Value) -> Dated {
     if let Some(number) = as_number(value) {
         return Dated::At(seconds(number));
     }
@@ -48,8 +57,8 @@ fn seconds(number: f64) -> f64 {
     }
 }
 
-/// An age in words, to the second.
-pub(super) fn show_age(seconds: f64) -> String {
+/// An age or another span of time in words, to the second.
+pub fn show_age(seconds: f64) -> String {
     let whole = Duration::try_from_secs_f64(seconds.max(0.0).round()).unwrap_or(Duration::MAX);
     humantime::format_duration(whole).to_string()
 }
