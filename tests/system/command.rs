@@ -127,7 +127,7 @@ async fn a_family_of_stubborn_children_is_gone_after_the_timeout_and_no_zombie_i
     let script = scripts.add(
         "stubborn",
         &format!(
-            "trap '' TERM INT HUP QUIT PIPE; (trap '' TERM; while :; do sleep 1; done) & sleep 1000 &\n\
+            "trap '' TERM INT HUP QUIT PIPE; (trap '' TERM; while :; do sleep 1; done) & sleep 120 &\n\
              echo $$ >> {}; while :; do echo still here; sleep 1; done",
             pids.display()
         ),
@@ -163,7 +163,7 @@ async fn a_family_of_stubborn_children_is_gone_after_the_timeout_and_no_zombie_i
 async fn a_daemon_that_keeps_the_output_open_holds_nobody_up() {
     let scripts = Scripts::new();
     let pids = scripts.file("pids");
-    let script = scripts.add("daemon", &format!("setsid sleep 1000 & echo $! >> {}; echo started", pids.display()));
+    let script = scripts.add("daemon", &format!("setsid sleep 120 & echo $! >> {}; echo started", pids.display()));
     let banken = Banken::start(&config(&[format!(
         "{{ name: daemon, interval: 1h, command: {{ argv: [ {script} ], expect: {{ output_matches: '^started$' }} }} }}"
     )]))

@@ -240,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_closes_its_output_and_stays_is_ended() {
-        let mut child = Child::start(Program::new("/bin/sh").args(["-c", "exec >&-; sleep 1000"])).await.unwrap();
+        let mut child = Child::start(Program::new("/bin/sh").args(["-c", "exec >&-; sleep 120"])).await.unwrap();
         let Err(End::Failed(failure)) = child.read(&mut Vec::new()).await else { panic!("it went on") };
         assert!(failure.detail.contains("it closed its output"), "{failure}");
     }
