@@ -202,7 +202,7 @@ async fn what_may_not_be_seen_is_unknown_and_not_failed() {
 const HANGING: &str = r#"
 mkdir hanging && exec 9<>/dev/fuse || exit 77
 mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 hanging "$PWD/hanging" || exit 77
-sleep 1000 >/dev/null 2>&1 &
+setpriv --pdeathsig KILL sleep 1000 >/dev/null 2>&1 &
 echo "holder $!"
 exec 9>&-
 exec "$0" "$@"
