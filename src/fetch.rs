@@ -3,14 +3,12 @@
 //!
 //! It has its own small rooms: `template`, `request` and `auth` (what is sent), `trust` (whom over TLS), `redirect` (where an answer
 //! leads), `exchange` (one request and its answer), `connection` and `stream` (what they travel over), `body` (read,
-//! inflate, bound), `excerpt` (what of an answer may stand in a failure), `session` (what is carried from request to
-//! request), `cookies` and `taken` (what an answer gives to later requests).
+//! inflate, bound), `session` (what is carried from request to request), `cookies` and `taken` (what an answer gives to later requests).
 
 mod auth;
 mod body;
 mod connection;
 mod cookies;
-mod excerpt;
 mod exchange;
 mod redirect;
 mod request;
@@ -21,7 +19,6 @@ mod template;
 mod trust;
 
 pub use auth::{Auth, Basic};
-pub use excerpt::Redactor;
 pub use exchange::Answer;
 pub use redirect::Redirects;
 pub use request::Method;
@@ -29,7 +26,7 @@ pub use session::{CONNECTION_REUSED, Session};
 
 use crate::net::{IpChoice, Roots, TlsConfig};
 use crate::observation::{Failure, Readings, Reason};
-use crate::values::{HttpUrl, Invalid, Secret};
+use crate::values::{HttpUrl, Invalid, Redactor, Secret};
 use connection::Way;
 use exchange::exchange;
 use redirect::Step;
@@ -141,7 +138,8 @@ impl Fetcher {
         if let Err(mistakes) = tls.prepare(template.first.is_https()) {
             invalid.extend(mistakes.into_iter().map(|mistake| mistake.within("tls")));
         }
-        let redactor = Redactor::new(ask);
+        let texts = ask.headers.values().chain(ask.body).map(|secret| secret.expose().to_owned());
+        let redactor = Redactor::hiding(texts.chain(ask.auth.into_iter().flat_map(Auth::secrets)));
         Self { template, tls, redirects: ask.redirects, protocol: ask.protocol, ip: ask.ip, redactor }
     }
 

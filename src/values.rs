@@ -5,12 +5,14 @@ mod answered;
 pub(crate) mod file;
 mod pem;
 mod quantity;
+mod redactor;
 mod secret;
 mod thresholds;
 
 pub use answered::{Dated, as_number, read_time, show_age};
 pub use pem::{Certificates, PrivateKey};
 pub use quantity::{Quantity, Size, parse_size};
+pub use redactor::Redactor;
 pub use secret::Secret;
 pub use thresholds::{Thresholds, limits};
 

@@ -1,12 +1,13 @@
 //! What one probe carries from request to request: connections that are kept, and, until its run ends, cookies and values
 //! that answers gave.
 
+use super::Fetcher;
 use super::connection::Connection;
 use super::cookies::Jar;
 use super::exchange::Answer;
 use super::taken::{Taken, encoded_forms};
-use super::{Fetcher, Redactor};
 use crate::observation::{Failure, Family, Readings, Scope, unix_now};
+use crate::values::Redactor;
 use http::{HeaderMap, HeaderValue, Uri};
 use std::collections::BTreeMap;
 

@@ -10,10 +10,9 @@ mod publish;
 mod tests;
 
 use super::{Context, Kind, Settings};
-use crate::fetch::Redactor;
 use crate::machine::child::{Ended, Keep, Program, in_words};
 use crate::observation::{Failure, Family, Readings, Reason, Scope};
-use crate::values::{Invalid, Pattern, Secret, Size};
+use crate::values::{Invalid, Pattern, Redactor, Secret, Size};
 use publish::Publisher;
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,8 +1,7 @@
 //! Finds candles in an answer: presets for what exchanges say, paths for everything else.
 
-use crate::fetch::Redactor;
 use crate::observation::{Failure, Reason};
-use crate::values::{Dated, JsonPath, as_number, read_time};
+use crate::values::{Dated, JsonPath, Redactor, as_number, read_time};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;

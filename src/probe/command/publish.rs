@@ -2,8 +2,8 @@
 
 use super::perfdata::{self, Datum, Range};
 use crate::exposition::{Dialect, Item, Limits, Mistake, Sample, read};
-use crate::fetch::Redactor;
 use crate::observation::{Family, Labels, Readings, Reason, Scope};
+use crate::values::Redactor;
 use std::collections::HashSet;
 use std::sync::Arc;
 

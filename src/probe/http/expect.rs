@@ -1,8 +1,7 @@
 //! What the status, the headers and the body of an answer must be.
 
-use crate::fetch::Redactor;
 use crate::observation::{Failure, Reason};
-use crate::values::{Invalid, Pattern, Size};
+use crate::values::{Invalid, Pattern, Redactor, Size};
 use http::HeaderMap;
 use http::header::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

@@ -8,9 +8,8 @@
 
 mod check;
 
-use crate::fetch::Redactor;
 use crate::observation::{Failure, Family, Labels, Readings, Reason, Scope};
-use crate::values::{Invalid, JsonPath, Period, check_name};
+use crate::values::{Invalid, JsonPath, Period, Redactor, check_name};
 use check::{Problem, export_value, problem_of};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};

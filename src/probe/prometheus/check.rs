@@ -2,9 +2,8 @@
 
 use super::selector::Selector;
 use crate::exposition::Sample;
-use crate::fetch::Redactor;
 use crate::observation::Reason;
-use crate::values::{Invalid, Period, check_name, show_age, too_short};
+use crate::values::{Invalid, Period, Redactor, check_name, show_age, too_short};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt::Write as _;

@@ -1,6 +1,5 @@
 //! What of a target's answer may stand in a failure: short, on one line, and never a secret that it echoed.
 
-use super::{Ask, Auth};
 use std::borrow::Cow;
 
 /// The most characters of a body in a failure.
@@ -30,38 +29,31 @@ struct Hidden {
 }
 
 impl Redactor {
-    pub(super) fn new(ask: &Ask<'_>) -> Self {
-        let mut redactor = Self::default();
-        let texts = ask.headers.values().chain(ask.body).map(|secret| secret.expose().to_owned());
-        redactor.add(texts.chain(ask.auth.into_iter().flat_map(Auth::secrets)), false);
-        redactor
-    }
-
     /// Hides these.
-    pub fn hiding(secrets: Vec<String>) -> Self {
+    pub fn hiding(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut redactor = Self::default();
         redactor.add(secrets, false);
         redactor
     }
 
     /// Hides what another one hides, too.
-    pub(super) fn join(&mut self, other: &Redactor) {
+    pub fn join(&mut self, other: &Redactor) {
         self.add(other.secrets.iter().map(|hidden| hidden.text.clone()), false);
     }
 
     /// Hides something that a target has just told us.
-    pub(super) fn learn(&mut self, texts: impl IntoIterator<Item = String>) {
+    pub fn learn(&mut self, texts: impl IntoIterator<Item = String>) {
         self.add(texts, true);
     }
 
     /// Forgets what was learned.
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.secrets.retain(|hidden| !hidden.learned);
         self.withholds_bodies = false;
     }
 
     /// Whether bodies are not shown at all: one from which secrets are taken holds others beside them.
-    pub(super) fn withhold_bodies(&mut self, withhold: bool) {
+    pub fn withhold_bodies(&mut self, withhold: bool) {
         self.withholds_bodies = withhold;
     }
 
@@ -142,7 +134,7 @@ mod tests {
     use super::*;
 
     fn redactor(secrets: &[&str]) -> Redactor {
-        Redactor::hiding(secrets.iter().map(ToString::to_string).collect())
+        Redactor::hiding(secrets.iter().map(ToString::to_string))
     }
 
     #[test]
