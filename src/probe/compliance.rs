@@ -78,7 +78,7 @@ fn a_kind_that_times_out_says_that_it_can() {
 
 #[tokio::test]
 async fn a_probe_that_waits_has_no_room_for_a_run_of_the_largest_kind() {
-    let plan = plans(&super::tcp::KIND).remove(0);
+    let plan = plans(KINDS[0]).remove(0);
     let mut worker = plan.build(&Context::default()).unwrap();
     let mut out = Readings::default();
     let run = size_of_val(&worker.run(&mut out));
