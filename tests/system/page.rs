@@ -61,7 +61,9 @@ async fn the_page_shows_a_failure_and_the_recovery_by_itself_and_keeps_open_what
     assert_eq!(browser.evaluate("document.querySelectorAll('details[open]').length").await, 1);
     assert_eq!(browser.evaluate("document.title").await, "unhealthy – Banken");
     let text = browser.text().await;
-    assert!(text.contains("1 of 14 needs attention"), "{text}");
+    let report = stage.banken.json("/api/v1/status").await;
+    let count = report["checks"].as_object().unwrap().len();
+    assert!(text.contains(&format!("1 of {count} needs attention")), "{text}");
     stage.demo.reset().await;
     browser.until("document.title === 'healthy – Banken'").await;
     assert_eq!(browser.evaluate(&badge("ticker")).await, "✓ healthy");
