@@ -62,7 +62,7 @@ async fn the_page_shows_a_failure_and_the_recovery_by_itself_and_keeps_open_what
     assert_eq!(browser.evaluate("document.title").await, "unhealthy – Banken");
     let text = browser.text().await;
     let report = stage.banken.json("/api/v1/status").await;
-    let count = report["checks"].as_object().unwrap().len();
+    let count: usize = ["checks", "logs", "jobs"].iter().map(|sense| report[sense].as_object().unwrap().len()).sum();
     assert!(text.contains(&format!("1 of {count} needs attention")), "{text}");
     stage.demo.reset().await;
     browser.until("document.title === 'healthy – Banken'").await;
