@@ -4,9 +4,8 @@
 mod podman;
 mod shapes;
 
-use crate::support::{Banken, PATIENCE, value_of};
+use crate::support::{Banken, value_of};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// A configuration of probes of containers behind one socket, each with its block.
 fn config(interval: &str, socket: &Path, containers: &[(&str, &str)]) -> String {
@@ -21,22 +20,4 @@ fn config(interval: &str, socket: &Path, containers: &[(&str, &str)]) -> String 
 async fn sample(banken: &Banken, family: &str, probe: &str) -> Option<f64> {
     let (family, label) = family.split_once(',').map_or((family, String::new()), |(f, l)| (f, format!(",{l}")));
     value_of(&banken.metrics().await, &format!("{family}{{probe=\"{probe}\",kind=\"container\"{label}}}"))
-}
-
-/// The message of a probe's last run.
-async fn message(banken: &Banken, probe: &str) -> String {
-    banken.probe(probe).await["message"].as_str().unwrap_or_default().to_owned()
-}
-
-/// Waits until the message of a probe's last run holds these words.
-async fn until_message(banken: &Banken, probe: &str, words: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let said = message(banken, probe).await;
-        if said.contains(words) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{probe} says {said:?} and not {words:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

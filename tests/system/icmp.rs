@@ -1,6 +1,6 @@
 //! The kind `icmp` against this host, and in network namespaces of its own, where routes and rights are a test's to set.
 
-use crate::support::Banken;
+use crate::support::{Banken, left_out};
 use std::process::{Command, Output};
 
 /// Can be entered by root, and by others where the system lets them.
@@ -14,7 +14,12 @@ fn namespace() -> Command {
 }
 
 fn can_be_entered() -> bool {
-    namespace().args(["ip", "link", "set", "lo", "up"]).output().is_ok_and(|output| output.status.success())
+    let entered = namespace().args(["ip", "link", "set", "lo", "up"]).output();
+    let entered = entered.is_ok_and(|output| output.status.success());
+    if !entered {
+        left_out("no network namespace can be made on this machine, where ICMP is allowed or not as a test wants it");
+    }
+    entered
 }
 
 /// Runs `banken probe it` in a network namespace after a script has furnished it; in the script it is `"$@"`.
@@ -119,6 +124,7 @@ ip link set two up
 exec \"$@\"";
     let output = probe(&format!("{FORBIDDEN}\n{script}"), "host: 192.0.2.9, count: 2, spacing: 10ms, wait: 1m").await;
     if output.status.code() == Some(77) {
+        left_out("the network of a namespace cannot be furnished on this machine");
         return;
     }
     let shown = shown(&output);
@@ -137,6 +143,7 @@ async fn loss_above_the_bound_is_told_and_below_it_is_only_measured() {
     let many = "host: 127.0.0.1, count: 60, spacing: 10ms, wait: 200ms";
     let output = probe(&script, &format!("{many}, max_loss: 5%")).await;
     if output.status.code() == Some(77) {
+        left_out("the network of a namespace cannot be furnished on this machine");
         return;
     }
     let shown_first = shown(&output);
@@ -159,6 +166,7 @@ async fn this_host_is_watched_and_a_name_that_does_not_resolve_is_told() {
     })
     .await;
     if here["reason"] == "local" {
+        left_out("ICMP is not allowed on this machine");
         return;
     }
     let total = |family: &str| format!("banken_icmp_{family}_total{{probe=\"here\",kind=\"icmp\"}}");

@@ -1,7 +1,7 @@
 //! The kind `port` against real listeners.
 
 use crate::privilege::as_nobody;
-use crate::support::{Banken, Process, eventually, free_port, value_of};
+use crate::support::{Banken, Process, eventually, free_port, left_out, value_of};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Command;
@@ -105,6 +105,7 @@ async fn a_socket_of_ipv6_that_takes_ipv4_too_counts_for_both() {
 async fn an_owner_that_may_not_be_seen_is_no_conflict_and_is_told() {
     // Of one's own user everything may be seen.
     if !rustix::process::geteuid().is_root() {
+        left_out("the socket of another user needs root");
         return;
     }
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();

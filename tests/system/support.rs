@@ -1,6 +1,6 @@
 //! Starts the real binary and real servers on free ports, and ends them by their own pids.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -20,6 +20,13 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
         assert!(Instant::now() < deadline, "it did not happen within {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Says that a part of the tests cannot be had on this machine. Not through a macro: its words are swallowed where a test
+/// succeeds.
+pub fn left_out(why: &str) {
+    // Where nobody reads, nobody can be told.
+    let _ = writeln!(std::io::stderr(), "\nLEFT OUT: {why}");
 }
 
 /// A port that is free now. Whoever is told to use it should say so soon.
@@ -203,6 +210,22 @@ impl Page {
     /// The detail of one probe.
     pub async fn probe(&self, name: &str) -> serde_json::Value {
         self.json(&format!("/api/v1/probes/{name}")).await
+    }
+
+    /// The message of a probe's last run.
+    pub async fn message(&self, probe: &str) -> String {
+        self.probe(probe).await["message"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the message of a probe's last run holds these words.
+    pub async fn until_message(&self, probe: &str, words: &str) {
+        let mut said = String::new();
+        let deadline = Instant::now() + PATIENCE;
+        while !said.contains(words) {
+            assert!(Instant::now() < deadline, "{probe} says {said:?} and not {words:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            said = self.message(probe).await;
+        }
     }
 
     pub async fn metrics(&self) -> String {

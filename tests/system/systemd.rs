@@ -5,8 +5,7 @@ mod bus;
 mod faults;
 mod manager;
 
-use crate::support::{Banken, PATIENCE, value_of};
-use std::time::{Duration, Instant};
+use crate::support::{Banken, value_of};
 
 /// A configuration of probes on one bus, each with its block.
 fn config(interval: &str, bus: &str, units: &[(&str, &str)]) -> String {
@@ -20,22 +19,4 @@ fn config(interval: &str, bus: &str, units: &[(&str, &str)]) -> String {
 /// A sample of a probe.
 async fn sample(banken: &Banken, family: &str, probe: &str) -> Option<f64> {
     value_of(&banken.metrics().await, &format!("{family}{{probe=\"{probe}\",kind=\"systemd\"}}"))
-}
-
-/// The message of a probe's last run.
-async fn message(banken: &Banken, probe: &str) -> String {
-    banken.probe(probe).await["message"].as_str().unwrap_or_default().to_owned()
-}
-
-/// Waits until the message of a probe's last run holds these words.
-async fn until_message(banken: &Banken, probe: &str, words: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let said = message(banken, probe).await;
-        if said.contains(words) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{probe} says {said:?} and not {words:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

@@ -1,6 +1,6 @@
 //! A real Podman, which speaks as Docker does, with real containers in a chamber of its own.
 
-use super::{config, sample, until_message};
+use super::{config, sample};
 use crate::chamber::Chamber;
 use crate::support::{Banken, eventually};
 use std::path::PathBuf;
@@ -100,7 +100,7 @@ async fn what_a_real_podman_says_of_its_containers_is_published() {
         ("checked", "status", "bot has no health check"),
     ] {
         banken.until_reason(probe, reason).await;
-        until_message(&banken, probe, words).await;
+        banken.until_message(probe, words).await;
     }
     for (family, probe, value) in [
         ("banken_container_running", "bot", Some(1.0)),

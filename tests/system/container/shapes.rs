@@ -1,6 +1,6 @@
 //! Answers in the shapes of Docker and of Podman, as their documentation has them, and answers that are none.
 
-use super::{config, message, sample};
+use super::{config, sample};
 use crate::logs::docker::{Container, Docker};
 use crate::support::{Banken, eventually};
 use serde_json::{Value, json};
@@ -144,7 +144,7 @@ async fn every_trouble_has_its_reason_and_is_over_when_it_is_over() {
     ] {
         stage.docker.change(|bot| bot.inspect = inspect.clone());
         banken.until_reason("bot", reason).await;
-        let said = message(&banken, "bot").await;
+        let said = banken.message("bot").await;
         assert!(said.contains(words), "{said} does not say {words:?}");
         stage.docker.change(|bot| bot.inspect = running(4, &json!({})));
         banken.until_status("bot", "healthy").await;
@@ -169,7 +169,7 @@ async fn every_trouble_has_its_reason_and_is_over_when_it_is_over() {
     banken.until_reason("bot", "connect").await;
     std::fs::remove_file(folder.path().join("docker.sock")).unwrap();
     eventually("it is said what to do", async || {
-        message(&banken, "bot").await.contains("mount its socket").then_some(())
+        banken.message("bot").await.contains("mount its socket").then_some(())
     })
     .await;
     assert_eq!(sample(&banken, "banken_container_running", "bot").await, None, "nothing is known of it");

@@ -1,7 +1,7 @@
 //! What happens to the bus and to who is on it. The bus is real, systemd is played by a stand-in.
 
 use super::bus::{Bus, Manner, Systemd};
-use super::{config, message, sample};
+use super::{config, sample};
 use crate::support::{Banken, eventually};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ async fn a_bus_that_is_not_there_and_one_without_systemd_say_what_to_do() {
     assert!(words.contains("there is no bus unix:path=") && words.contains("mount"), "{words}");
     bus.start_again().await;
     eventually("it is said that nobody is there", async || {
-        message(&banken, "bot").await.contains("no systemd answers on the bus").then_some(())
+        banken.message("bot").await.contains("no systemd answers on the bus").then_some(())
     })
     .await;
     assert_eq!(sample(&banken, "banken_systemd_active", "bot").await, None, "nothing is known of the unit");
@@ -54,9 +54,9 @@ async fn what_is_no_bus_and_who_refuses_and_who_hangs_have_reasons_of_their_own(
     ));
     let banken = Banken::start(&yaml).await;
     banken.until_reason("stranger", "protocol").await;
-    assert!(message(&banken, "stranger").await.contains("does not speak like a bus"));
+    assert!(banken.message("stranger").await.contains("does not speak like a bus"));
     banken.until_reason("gone", "missing").await;
-    assert!(message(&banken, "gone").await.contains("there is no unit"), "{}", message(&banken, "gone").await);
+    assert!(banken.message("gone").await.contains("there is no unit"), "{}", banken.message("gone").await);
     assert_eq!(sample(&banken, "banken_systemd_active", "gone").await, Some(0.0));
     banken.until_status("bot", "healthy").await;
     for error in [
@@ -66,7 +66,7 @@ async fn what_is_no_bus_and_who_refuses_and_who_hangs_have_reasons_of_their_own(
     ] {
         systemd.world().manner = Manner::Refuses(error);
         banken.until_reason("bot", "auth").await;
-        assert!(message(&banken, "bot").await.contains("a policy says no"), "{error}");
+        assert!(banken.message("bot").await.contains("a policy says no"), "{error}");
         systemd.world().manner = Manner::Answers;
         banken.until_status("bot", "healthy").await;
     }

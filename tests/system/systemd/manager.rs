@@ -1,7 +1,7 @@
 //! A real systemd, as a user's manager in a chamber of its own, with a real bus that it has started itself.
 
 use super::bus::CONFIG;
-use super::{config, message, sample, until_message};
+use super::{config, sample};
 use crate::chamber::Chamber;
 use crate::support::{Banken, PATIENCE, eventually};
 use std::path::Path;
@@ -141,7 +141,7 @@ async fn what_a_real_systemd_says_is_published() {
         ("enabled", "status", "\"static\", expected enabled"),
     ] {
         banken.until_reason(probe, reason).await;
-        until_message(&banken, probe, words).await;
+        banken.until_message(probe, words).await;
     }
     assert_eq!(sample(&banken, "banken_systemd_main_exit_status", "broken").await, Some(3.0));
     assert_eq!(sample(&banken, "banken_systemd_main_exit_status", "worker").await, None);
@@ -208,7 +208,7 @@ async fn a_real_systemd_tells_of_every_change_and_counters_never_go_back() {
     assert_eq!(restarts().await, Some(2.0));
     assert!(cpu().await >= spent);
     systemd.tell("StopUnit", &["ss", "worker.service", "replace"]);
-    eventually("its end is seen", async || message(&banken, "worker").await.contains("inactive (dead)").then_some(()))
+    eventually("its end is seen", async || banken.message("worker").await.contains("inactive (dead)").then_some(()))
         .await;
     assert_eq!(sample(&banken, since, "worker").await, None);
 }
