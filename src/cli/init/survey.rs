@@ -273,15 +273,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_of_this_machine_is_found_with_its_program() {
+    async fn a_process_of_this_machine_is_found_with_its_program() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let survey = Survey::take().await;
         let pid = i32::try_from(child.id()).unwrap();
-        let process = survey.processes.iter().find(|process| process.pid == pid);
+        // A process that has just been started may have no arguments yet: the kernel sets them last.
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        let survey = loop {
+            let survey = Survey::take().await;
+            let whole = |process: &&Process| process.pid == pid && process.arguments.len() == 2;
+            if survey.processes.iter().any(|process| whole(&process)) || std::time::Instant::now() > deadline {
+                break survey;
+            }
+        };
         child.kill().unwrap();
         child.wait().unwrap();
-        let process = process.unwrap();
-        assert_eq!((process.program.as_str(), process.arguments[1].as_str()), ("sleep", "60"));
+        let process = survey.processes.iter().find(|process| process.pid == pid);
+        let process = process.unwrap_or_else(|| panic!("{pid} is not among {:?}", survey.processes));
+        assert_eq!((process.program.as_str(), process.arguments.join(" ")), ("sleep", "sleep 60".to_owned()));
         assert!(!survey.host.is_empty());
     }
 }
