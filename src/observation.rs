@@ -241,6 +241,8 @@ pub enum Scope {
     Log,
     /// `task` and, where one is set, `group`: `job` is Prometheus's own label.
     Task,
+    /// `remedy`.
+    Remedy,
     /// None: there is one of it on a host.
     Bare,
 }
@@ -253,6 +255,7 @@ impl Scope {
             Scope::Name => &["probe"],
             Scope::Log => &["log", "group"],
             Scope::Task => &["task", "group"],
+            Scope::Remedy => &["remedy"],
             Scope::Bare => &[],
         }
     }

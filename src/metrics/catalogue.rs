@@ -2,9 +2,11 @@
 
 mod jobs;
 mod logs;
+mod remedies;
 
 pub use jobs::{JobView, PER_JOB};
 pub use logs::{LogView, PER_LOG};
+pub use remedies::PER_REMEDY;
 
 use crate::board::{Blame, Board, Histogram, ProbeCell, Record};
 use crate::health::Status;

@@ -1,6 +1,6 @@
 //! `docs/metrics.md`, written from the catalogue, so that it cannot say anything else than the binary.
 
-use super::catalogue::{OWN, PER_JOB, PER_LOG, PER_PROBE};
+use super::catalogue::{OWN, PER_JOB, PER_LOG, PER_PROBE, PER_REMEDY};
 use super::own_process;
 use crate::board::{JOB_DURATION, LOG_SIZE};
 use crate::observation::Family;
@@ -19,14 +19,15 @@ pub fn every_probe() -> Section {
     Section { title: "Every probe".into(), families: PER_PROBE.iter().map(|row| &row.family).collect() }
 }
 
-/// Logs, jobs, and Banken itself.
-pub fn other_sections() -> [Section; 3] {
+/// Logs, jobs, remedies, and Banken itself.
+pub fn other_sections() -> [Section; 4] {
     let logs = PER_LOG.iter().map(|row| &row.family).chain([LOG_SIZE.threshold]);
     let jobs = PER_JOB.iter().map(|row| &row.family).chain([JOB_DURATION.threshold]);
     let own = OWN.iter().map(|row| &row.family).chain(own_process::FAMILIES);
     [
         Section { title: "Logs".into(), families: logs.collect() },
         Section { title: "Jobs".into(), families: jobs.collect() },
+        Section { title: "Remedies (not in this version)".into(), families: PER_REMEDY.iter().collect() },
         Section { title: "Banken itself".into(), families: own.collect() },
     ]
 }

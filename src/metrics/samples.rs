@@ -26,7 +26,7 @@ impl<'a, 'e> Samples<'a, 'e> {
         let base = match family.scope {
             Scope::Probe => cell.labels(),
             Scope::Name => cell.name_label(),
-            Scope::Bare | Scope::Log | Scope::Task => &NO_LABELS,
+            Scope::Bare | Scope::Log | Scope::Task | Scope::Remedy => &NO_LABELS,
         };
         Self { encoder, family, base }
     }
