@@ -8,7 +8,8 @@ spends is not the probes'. Prints lag, CPU, memory and the CPU time of one run, 
   between two runs, and each one pays for waking it and for caches that have gone cold.
 - at the same number of runs a second, whatever their number, so that nothing but the number differs.
 
-The last column holds the CPU time of a run against the mean of its table. Needs: nginx, dnsmasq (Debian packages
+The last column holds the CPU time of a run against the mean of its table. Exits 1 if a cost of the second table is more
+than 20 % from its mean. Needs: nginx, dnsmasq (Debian packages
 nginx-light, dnsmasq-base), and `cargo build --release`.
 
     python3 benches/mixed_probes.py [--numbers 10,100,1000,10000] [--seconds 30] [--interval 2] [--rate 1000]
@@ -18,12 +19,15 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 from support import BANKEN, Scrape, cpu_seconds, end, fetch, free_port, quantile, resident_mib, start_nginx, until
 
 FILES = 500
+# Cost that does not depend on the number of probes stays within this share of its mean.
+FLAT = 0.20
 
 
 def start_dnsmasq(port):
@@ -75,9 +79,12 @@ def cost_of_a_run(result, idle):
 
 
 def show(results, idle):
-    mean = sum(cost_of_a_run(result, idle) for result in results) / len(results)
-    for result in results:
-        show_one(result, cost_of_a_run(result, idle), mean)
+    """Prints a line for each number of probes, and gives the largest deviation from the mean cost."""
+    costs = [cost_of_a_run(result, idle) for result in results]
+    mean = sum(costs) / len(costs)
+    for result, cost in zip(results, costs):
+        show_one(result, cost, mean)
+    return max(abs(cost / mean - 1) for cost in costs)
 
 
 def show_one(result, cost, mean):
@@ -112,7 +119,10 @@ def main():
             print(f"every {options.interval:g} s:", flush=True)
             show([measure(folder, n, options.interval, options.seconds, ports) for n in numbers], idle)
             print(f"{options.rate} runs a second:", flush=True)
-            show([measure(folder, n, n / options.rate, options.seconds, ports) for n in numbers], idle)
+            apart = show([measure(folder, n, n / options.rate, options.seconds, ports) for n in numbers], idle)
+            print(f"cost of a run: within {apart * 100:.0f} % of the mean from {numbers[0]} to {numbers[-1]} probes")
+            if apart > FLAT:
+                sys.exit(f"that is more than {FLAT * 100:.0f} %")
         finally:
             end(servers[0], signal.SIGQUIT)
             end(servers[1])
