@@ -20,8 +20,6 @@ pub struct Rule {
     /// How long it must be so.
     #[serde(rename = "for")]
     pub hold: Option<String>,
-    /// How long it stays so.
-    pub keep_firing_for: Option<String>,
     /// What is put on the result.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -64,10 +62,33 @@ struct TestFile {
     tests: Vec<TestGroup>,
 }
 
-#[derive(Deserialize)]
-struct TestGroup {
+/// What a promtool test file looks at.
+#[derive(Debug, Deserialize)]
+pub struct TestGroup {
+    /// Alerts, whole.
     #[serde(default)]
-    alert_rule_test: Vec<Expectation>,
+    pub alert_rule_test: Vec<Expectation>,
+    /// Expressions, some of them about `ALERTS`.
+    #[serde(default)]
+    pub promql_expr_test: Vec<ExpressionTest>,
+}
+
+/// What a promtool test expects of an expression.
+#[derive(Debug, Deserialize)]
+pub struct ExpressionTest {
+    /// The expression.
+    pub expr: String,
+    /// What it gives.
+    #[serde(default)]
+    pub exp_samples: Vec<Sample>,
+}
+
+/// A sample that an expression should give.
+#[derive(Debug, Deserialize)]
+pub struct Sample {
+    /// Its labels, as they are written in PromQL.
+    #[serde(default)]
+    pub labels: String,
 }
 
 impl Rule {
@@ -83,7 +104,7 @@ impl Rule {
     }
 }
 
-pub fn root() -> &'static Path {
+fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -115,8 +136,7 @@ pub fn rules() -> Vec<Rule> {
     rules
 }
 
-/// Every expectation of every promtool test.
-pub fn expectations() -> Vec<Expectation> {
-    let tests = files("alert-rules/tests", "yml").into_iter().flat_map(|path| parsed::<TestFile>(&path).tests);
-    tests.flat_map(|group| group.alert_rule_test).collect()
+/// Every group of promtool tests.
+pub fn promtool_tests() -> Vec<TestGroup> {
+    files("alert-rules/tests", "yml").into_iter().flat_map(|path| parsed::<TestFile>(&path).tests).collect()
 }
