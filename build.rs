@@ -1,6 +1,7 @@
 //! Tells the binary which source and which compiler it was built from, for `banken_build_info`, and gives it the rule files
 //! and the runbooks: what lies in their folders is what `src/shipped.rs` holds.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,7 +53,8 @@ fn table(name: &str, what: &str, folder: &str, extension: &str) -> Result<String
     let mut text =
         format!("/// {what}: name and text, in the order of their names.\npub const {name}: &[(&str, &str)] = &[\n");
     for path in files {
-        let file = path.file_name().and_then(|file| file.to_str()).ok_or("a file's name is not UTF-8")?;
+        let name = |part: Option<&str>| part.map(str::to_owned).ok_or("a file's name is not UTF-8");
+        let (file, path) = (name(path.file_name().and_then(OsStr::to_str))?, name(path.to_str())?);
         writeln!(text, "    ({file:?}, include_str!({path:?})),")?;
     }
     text.push_str("];\n");

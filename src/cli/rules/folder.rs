@@ -135,7 +135,10 @@ fn left_over(folder: &Path, files: &[(&str, String)]) -> Vec<String> {
     let mut names: Vec<String> = entries
         .take(MAX_ENTRIES)
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".yml") && files.iter().all(|(kept, _)| kept != name))
+        .filter(|name| {
+            Path::new(name).extension().is_some_and(|found| found == "yml")
+                && files.iter().all(|(kept, _)| kept != name)
+        })
         .filter(|name| matches!(look(&folder.join(name)), Ok(Found::Ours(_))))
         .collect();
     names.sort();
