@@ -8,6 +8,7 @@ mod kinds;
 mod logging;
 mod once;
 mod probe;
+mod rules;
 mod run;
 mod scan;
 
@@ -53,6 +54,8 @@ enum Command {
     Kinds(kinds::Options),
     /// Run a command and report it as a run of a job, or report one step of a run.
     Job(job::Options),
+    /// Print the alert rules for Prometheus, or write them into its folder.
+    Rules(rules::Options),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Run a simulated trading service that can be told to misbehave.
@@ -95,6 +98,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Init(options)) => block_on(init::init(options)),
         Some(Command::Kinds(options)) => kinds::kinds(&options),
         Some(Command::Job(options)) => block_on(job::job(config, options)),
+        Some(Command::Rules(options)) => rules::rules(&options),
         Some(Command::Schema) => schema(),
         Some(Command::Demo(options)) => block_on(demo::demo(*options)),
     }

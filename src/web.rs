@@ -4,6 +4,7 @@ mod control;
 mod jobs;
 mod metrics;
 mod page;
+mod runbooks;
 mod server;
 mod status;
 
@@ -71,6 +72,8 @@ pub fn router(state: State) -> Router {
         .route("/metrics", get(metrics::scrape))
         .route("/healthz", get(control::alive))
         .route("/readyz", get(control::ready))
+        .route("/runbooks", get(runbooks::list))
+        .route("/runbooks/{alert}", get(runbooks::one))
         .route("/api/v1/status", get(status::report))
         .route("/api/v1/probes/{name}", get(status::probe))
         .route("/api/v1/logs/{name}", get(status::log))
@@ -89,6 +92,7 @@ pub fn router(state: State) -> Router {
 }
 
 async fn not_found() -> Response {
-    let text = "there is nothing here; try /, /metrics, /healthz, /readyz, /api/v1/status, or NAME below /api/v1/probes, logs or jobs\n";
+    let text = "there is nothing here; try /, /metrics, /healthz, /readyz, /runbooks, /api/v1/status, \
+                or NAME below /api/v1/probes, logs or jobs\n";
     (StatusCode::NOT_FOUND, text).into_response()
 }

@@ -22,7 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("metrics", &["machine", "board", "health", "observation"]),
     ("schedule", &["probe", "board", "health", "observation"]),
     ("config", &["logs", "jobs", "probe", "values", "health", "observation"]),
-    ("web", &["jobs", "metrics", "board", "probe", "health", "observation"]),
+    ("shipped", &[]),
+    ("web", &["shipped", "jobs", "metrics", "board", "probe", "health", "observation"]),
     (
         "app",
         &[
@@ -48,6 +49,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "demo",
             "machine",
+            "shipped",
             "schedule",
             "logs",
             "jobs",

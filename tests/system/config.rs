@@ -39,7 +39,7 @@ fn the_schema_accepts_every_shipped_example_and_refuses_what_the_binary_refuses_
     let validator = jsonschema::validator_for(&schema).unwrap();
     let value = |text: &str| serde_yaml::from_str::<serde_json::Value>(text).unwrap();
     let mut examples: Vec<(String, String)> = vec![("embedded".into(), EMBEDDED.into())];
-    for file in files("docs/examples") {
+    for file in files("deploy/examples") {
         examples.push((file.display().to_string(), std::fs::read_to_string(&file).unwrap()));
     }
     for kind in banken::probe::KINDS.iter().filter(|kind| kind.name != "host") {

@@ -23,6 +23,10 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    pub fn into_folder(self) -> tempfile::TempDir {
+        self.folder
+    }
+
     /// Starts it as nobody; a test that is nobody special already needs no change of user.
     pub fn start(&self, arguments: &[&str]) -> Process {
         let binary = self.file("banken");

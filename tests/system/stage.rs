@@ -176,7 +176,7 @@ fn kinds_without_a_part_in_the_demo(config: &str) -> String {
     let port: String = after.chars().take_while(char::is_ascii_digit).collect();
     format!(
         "  - name: patterns
-    file: {{ path: {}/docs/examples/error_patterns.json, syntax: json }}
+    file: {{ path: {}/deploy/examples/error_patterns.json, syntax: json }}
     thresholds: {{ age: {{ critical: 100years }}, size: {{ warning: 1GB }} }}
   - {{ name: service-port, port: {{ port: {port} }} }}
   - name: loopback

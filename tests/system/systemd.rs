@@ -4,6 +4,7 @@
 mod bus;
 mod faults;
 mod manager;
+mod unit;
 
 use crate::support::{Banken, value_of};
 

@@ -3,6 +3,7 @@
 mod bounds;
 mod exposition;
 mod page;
+mod runbooks;
 
 use crate::support::{Banken, client, eventually};
 use crate::targets::Target;

@@ -8,20 +8,29 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-struct Systemd {
+pub struct Systemd {
     chamber: Chamber,
     folder: tempfile::TempDir,
 }
 
-/// The bus, which systemd listens for and starts, and what there is to watch.
-const UNITS: [(&str, &str); 9] = [
-    ("default.target", "[Unit]\nWants=dbus.socket dbus.service worker.service\n"),
+/// What a manager of the system has: a socket for notifications that every user may write to, mounts that are seen by those who
+/// were there before (credentials are such), and what hides that which a unit must not see.
+const BEFORE: &str = "umask 0 && mount --make-rshared / && mkdir -p /run/systemd/inaccessible && touch /run/systemd/inaccessible/reg && \
+     chmod 0 /run/systemd/inaccessible/reg && mkdir -m 0 /run/systemd/inaccessible/dir && exec \"$0\" \"$@\"";
+
+/// The bus, which systemd listens for and starts.
+const BUS: [(&str, &str); 2] = [
     ("dbus.socket", "[Unit]\n[Socket]\nListenStream=%t/bus\n"),
     (
         "dbus.service",
         "[Unit]\nRequires=dbus.socket\n[Service]\nType=notify\n\
          ExecStart=dbus-daemon --config-file=%t/bus.conf --address=systemd: --nofork --nopidfile --systemd-activation\n",
     ),
+];
+
+/// What there is to watch.
+const UNITS: [(&str, &str); 7] = [
+    ("default.target", "[Unit]\nWants=dbus.socket dbus.service worker.service\n"),
     (
         "worker.service",
         "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=2s\n\
@@ -38,24 +47,33 @@ const UNITS: [(&str, &str); 9] = [
 impl Systemd {
     async fn start() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
+        let units = folder.path().join("units");
+        std::fs::create_dir(&units).unwrap();
+        std::os::unix::fs::symlink("/dev/null", units.join("masked.service")).unwrap();
+        std::os::unix::fs::symlink("worker.service", units.join("alias.service")).unwrap();
+        Self::start_in(folder, &UNITS).await
+    }
+
+    /// With these units, a `default.target` among them, and those that lie in `units` below the folder.
+    pub async fn start_in(folder: tempfile::TempDir, wanted: &[(&str, &str)]) -> Option<Self> {
         let (units, run) = (folder.path().join("units"), folder.path().join("run"));
-        for folder in [&units, &run] {
-            std::fs::create_dir(folder).unwrap();
-        }
-        for (name, text) in UNITS {
+        std::fs::create_dir(&run).unwrap();
+        for (name, text) in BUS.iter().chain(wanted) {
             // What is there by default is not there here.
             std::fs::write(units.join(name), text.replace("[Unit]\n", "[Unit]\nDefaultDependencies=no\n")).unwrap();
         }
-        std::os::unix::fs::symlink("/dev/null", units.join("masked.service")).unwrap();
-        std::os::unix::fs::symlink("worker.service", units.join("alias.service")).unwrap();
         std::fs::write(run.join("bus.conf"), CONFIG.replace("SOCKET", &run.join("bus").display().to_string())).unwrap();
-        let mut command = Command::new(manager());
-        command.args(["--user", "--log-target=console"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", BEFORE, manager(), "--user", "--log-target=console"]);
         command.env("XDG_RUNTIME_DIR", &run).env("SYSTEMD_UNIT_PATH", &units).env("HOME", folder.path());
         let chamber = Chamber::open(&mut command).await?;
         let systemd = Self { chamber, folder };
         systemd.until_it_answers().await;
         Some(systemd)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     async fn until_it_answers(&self) {
@@ -81,7 +99,7 @@ impl Systemd {
     }
 
     /// Has the manager do something.
-    fn tell(&self, method: &str, arguments: &[&str]) {
+    pub fn tell(&self, method: &str, arguments: &[&str]) {
         let interface = "org.freedesktop.systemd1.Manager";
         let mut all = vec!["call", "/org/freedesktop/systemd1", interface, method];
         all.extend(arguments);
@@ -92,12 +110,17 @@ impl Systemd {
         self.tell("StartUnit", &["ss", unit, "replace"]);
     }
 
+    /// A property of a service, as busctl prints it without its type.
+    pub fn property(&self, name: &str, interface: &str, property: &str) -> String {
+        let path = format!("/org/freedesktop/systemd1/unit/{name}_2eservice");
+        let interface = format!("org.freedesktop.systemd1.{interface}");
+        let said = self.ask(&["get-property", &path, &interface, property]).unwrap();
+        said.split_once(' ').unwrap().1.trim().trim_matches('"').to_owned()
+    }
+
     /// A property of the worker, as a number; none where systemd does not know it.
     fn of_worker(&self, interface: &str, property: &str) -> Option<f64> {
-        let path = "/org/freedesktop/systemd1/unit/worker_2eservice";
-        let interface = format!("org.freedesktop.systemd1.{interface}");
-        let said = self.ask(&["get-property", path, &interface, property]).unwrap();
-        let number: u64 = said.split_whitespace().nth(1).unwrap().parse().unwrap();
+        let number: u64 = self.property("worker", interface, property).parse().unwrap();
         (number != u64::MAX).then_some(number as f64)
     }
 }
