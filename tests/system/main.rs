@@ -4,6 +4,7 @@
 #![allow(clippy::float_cmp, reason = "counts and flags are whole numbers")]
 #![allow(clippy::format_push_string, reason = "clearer than write! where a configuration is put together")]
 
+mod alerting;
 mod atr;
 mod chamber;
 mod cli;
