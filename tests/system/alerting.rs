@@ -2,6 +2,11 @@
 
 pub mod debian;
 pub mod discord;
+mod faults;
+mod heard;
+mod pace;
+mod scenarios;
+mod scene;
 pub mod servers;
 
 use std::path::{Path, PathBuf};
