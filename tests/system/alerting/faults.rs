@@ -9,10 +9,10 @@ use crate::support::{Banken, Demo, free_port};
 use std::time::{Duration, Instant};
 
 /// The longest that an alert of the scenarios waits, with what is shipped.
-const LONGEST: Duration = Duration::from_mins(25);
+const LONGEST: Duration = Duration::from_secs(25 * 60);
 
 /// The longest that Alertmanager gathers what is new in a group.
-const GROUP_INTERVAL: Duration = Duration::from_mins(5);
+const GROUP_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// How fast: quick, or with `BANKEN_ALERTS=real-time` as shipped (see `tests/soak/alerts_real_time.sh`).
 fn pace() -> Pace {

@@ -122,6 +122,9 @@ pub const SCENARIOS: [Scenario; 12] = [
 /// What may be heard of besides, once: an outage that goes on spends the error budget, and the windows of that alert are days.
 pub const BESIDES: [&str; 1] = ["BankenErrorBudgetBurn"];
 
+/// What a machine that is too busy brings about when every wait is a twentieth: three seconds without a scrape are an outage then.
+pub const OF_THE_MACHINE: [&str; 3] = ["BankenDown", "BankenProbeStalled", "BankenScheduleLagging"];
+
 /// What no message names: a failure that another one explains, and what is never broken.
 pub const NEVER_NAMED: [&str; 2] = ["dead-page", "balance"];
 

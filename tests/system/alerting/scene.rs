@@ -5,7 +5,7 @@ use super::debian::{self, adapted};
 use super::discord::Discord;
 use super::heard::Heard;
 use super::pace::{Pace, rule_files};
-use super::scenarios::{Begin, DISK, Places, Role, banken_yml};
+use super::scenarios::{Begin, DISK, OF_THE_MACHINE, Places, Role, banken_yml};
 use super::servers::Alertmanager;
 use super::shipped;
 use crate::prometheus::servers::Prometheus;
@@ -52,9 +52,11 @@ scrape_configs: [ {{ job_name: banken, static_configs: [ {{ targets: [ '{banken}
         Self { prometheus, alertmanager, discord, _folder: folder }
     }
 
-    /// Every message so far.
+    /// Every message so far that is not about the machine that the tests run on.
     pub fn heard(&self) -> Vec<Heard> {
-        self.discord.deliveries().iter().map(Heard::of).collect()
+        let mut heard: Vec<_> = self.discord.deliveries().iter().map(Heard::of).collect();
+        heard.retain(|heard| !OF_THE_MACHINE.contains(&heard.alert.as_str()));
+        heard
     }
 
     /// Waits until an alert fires and is held back by a graver one.
@@ -70,7 +72,7 @@ scrape_configs: [ {{ job_name: banken, static_configs: [ {{ targets: [ '{banken}
 
     /// Waits, for as long as this pace may need, until the one value of a query is as wanted.
     pub async fn until(&self, pace: Pace, expression: &str, wanted: impl Fn(f64) -> bool) {
-        let deadline = Instant::now() + pace.patience(Duration::from_mins(3));
+        let deadline = Instant::now() + pace.patience(Duration::from_secs(3 * 60));
         loop {
             let value = self.prometheus.value(expression).await;
             if value.is_some_and(&wanted) {
@@ -145,8 +147,7 @@ impl Scene {
             Begin::Crash(role) => self.demo(*role).fault("crash", "").await,
             Begin::Fault(role, fault, query) => self.demo(*role).fault(fault, query).await,
             Begin::Lines(lines) => {
-                let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-                std::fs::write(self.folder.path().join("charts.log"), text).unwrap();
+                std::fs::write(self.folder.path().join("charts.log"), lines.join("\n") + "\n").unwrap();
             }
             Begin::FillDisk => std::fs::write(self.disk(), vec![1; (8 << 20) - (128 << 10)]).unwrap(),
         }
