@@ -2,9 +2,14 @@
 
 pub mod debian;
 pub mod discord;
+mod faults;
+mod heard;
 mod inhibition;
 mod messages;
+mod pace;
 mod routes;
+mod scenarios;
+mod scene;
 pub mod servers;
 mod words;
 

@@ -19,10 +19,15 @@ pub struct Prometheus {
 impl Prometheus {
     /// Scrapes every second; `jobs` is what stands below `scrape_configs:`.
     pub async fn start(jobs: &str) -> Self {
+        let global = "global: { scrape_interval: 1s, scrape_timeout: 1s }";
+        Self::with_config(&format!("{global}\nscrape_configs:\n{jobs}")).await
+    }
+
+    /// Starts with a whole configuration.
+    pub async fn with_config(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yml");
-        let global = "global: { scrape_interval: 1s, scrape_timeout: 1s }";
-        std::fs::write(&config, format!("{global}\nscrape_configs:\n{jobs}")).unwrap();
+        std::fs::write(&config, text).unwrap();
         let address = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new("prometheus");
         command
