@@ -77,8 +77,8 @@ pub fn hurried(config: &str) -> String {
     let hurry = |line: &str| {
         let indent = &line[..line.len() - line.trim_start().len()];
         match line.trim().split_once(": ") {
-            Some(("group_wait", _)) => format!("{indent}group_wait: 500ms\n"),
-            Some(("group_interval", _)) => format!("{indent}group_interval: 1s\n"),
+            Some(("group_wait", _)) => format!("{indent}group_wait: 2s\n"),
+            Some(("group_interval", _)) => format!("{indent}group_interval: 2s\n"),
             _ => line.to_owned(),
         }
     };
