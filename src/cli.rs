@@ -2,11 +2,13 @@
 
 mod check;
 mod demo;
+mod healthy;
 mod init;
 mod job;
 mod kinds;
 mod logging;
 mod once;
+mod place;
 mod probe;
 mod run;
 mod scan;
@@ -53,6 +55,8 @@ enum Command {
     Kinds(kinds::Options),
     /// Run a command and report it as a run of a job, or report one step of a run.
     Job(job::Options),
+    /// Ask a running Banken whether it is alive; exit 0 if it is, 1 if not.
+    Healthy(healthy::Options),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Run a simulated trading service that can be told to misbehave.
@@ -95,6 +99,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Init(options)) => block_on(init::init(options)),
         Some(Command::Kinds(options)) => kinds::kinds(&options),
         Some(Command::Job(options)) => block_on(job::job(config, options)),
+        Some(Command::Healthy(options)) => block_on(healthy::healthy(options)),
         Some(Command::Schema) => schema(),
         Some(Command::Demo(options)) => block_on(demo::demo(*options)),
     }
