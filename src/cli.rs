@@ -2,11 +2,13 @@
 
 mod check;
 mod demo;
+mod healthy;
 mod init;
 mod job;
 mod kinds;
 mod logging;
 mod once;
+mod place;
 mod probe;
 mod rules;
 mod run;
@@ -56,6 +58,8 @@ enum Command {
     Job(job::Options),
     /// Print the alert rules for Prometheus, or write them into its folder.
     Rules(rules::Options),
+    /// Ask a running Banken whether it is alive; exit 0 if it is, 1 if not.
+    Healthy(healthy::Options),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Run a simulated trading service that can be told to misbehave.
@@ -99,6 +103,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Kinds(options)) => kinds::kinds(&options),
         Some(Command::Job(options)) => block_on(job::job(config, options)),
         Some(Command::Rules(options)) => rules::rules(&options),
+        Some(Command::Healthy(options)) => block_on(healthy::healthy(options)),
         Some(Command::Schema) => schema(),
         Some(Command::Demo(options)) => block_on(demo::demo(*options)),
     }

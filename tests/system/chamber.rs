@@ -87,6 +87,11 @@ impl Chamber {
     pub fn output(&self) -> String {
         self.process.as_ref().unwrap().output()
     }
+
+    /// Whether what was started in it still runs.
+    pub fn is_open(&mut self) -> bool {
+        self.process.as_mut().unwrap().is_running()
+    }
 }
 
 impl Drop for Chamber {

@@ -1,10 +1,11 @@
 //! Where reports go, and how: over HTTP, within bounds, without a proxy.
 
 use crate::cli::complain;
+use crate::cli::place::{DEFAULT_URL, address, client};
 use crate::config::Source;
 use crate::jobs::{Details, Step};
 use anyhow::Context as _;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode};
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,9 +16,6 @@ const ATTEMPT: Duration = Duration::from_millis(2500);
 
 /// How long to wait before the attempts after the first. All together takes less than ten seconds.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
-
-/// Where Banken listens if nothing else is said.
-const DEFAULT_URL: &str = "http://127.0.0.1:9810";
 
 /// The variable that may hold the token.
 pub const TOKEN_VARIABLE: &str = "BANKEN_JOB_TOKEN";
@@ -72,19 +70,8 @@ impl Reporter {
         // The configuration's token is for the Banken of this configuration and for nobody else.
         let (url, configured) = url.map_or_else(|| from_configuration(config, &job), |url| (url, None));
         let token = given.or(configured);
-        let base: Url = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
-        anyhow::ensure!(base.scheme() == "http", "the URL of Banken begins with http://, as in {DEFAULT_URL}");
-        anyhow::ensure!(
-            base.username().is_empty() && base.password().is_none() && base.query().is_none(),
-            "the URL of Banken is an address alone, as in {DEFAULT_URL}; tokens are given with --token-file"
-        );
-        let client = Client::builder()
-            .no_proxy()
-            .timeout(ATTEMPT)
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(reqwest::Error::without_url)?;
-        let url = format!("{}/api/v1/jobs/{job}", base.as_str().trim_end_matches('/'));
+        let url = format!("{}/api/v1/jobs/{job}", address(&url)?);
+        let client = client(ATTEMPT)?;
         Ok(Self { client, url, token })
     }
 
@@ -188,14 +175,5 @@ mod tests {
         assert_eq!(at("0.0.0.0:1"), "127.0.0.1:1");
         assert_eq!(at("[::]:1"), "[::1]:1");
         assert_eq!(at("10.0.0.1:1"), "10.0.0.1:1");
-    }
-
-    #[tokio::test]
-    async fn an_address_that_is_none_or_holds_a_secret_is_refused_without_repeating_it() {
-        for url in ["https://localhost", "http://user:hunter2@localhost", "http://localhost?token=hunter2", "nowhere"] {
-            let place = Place { job: "x".into(), url: Some(url.into()), token_file: None, config: None };
-            let error = Reporter::find(place).await.err().unwrap();
-            assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
-        }
     }
 }
