@@ -1,7 +1,7 @@
 //! Asks every file system how full it is, each on a thread of its own: a dead NFS server keeps the asking thread for
 //! ever, and must keep nobody else.
 
-use super::families::{DISK, DISK_AVAILABLE, DISK_SIZE, DISK_STUCK};
+use super::families::{DISK, DISK_AVAILABLE, DISK_SIZE, DISK_STUCK, DISK_USED_RATIO};
 use super::mounts::{MAX_MOUNTS, Mount};
 use crate::observation::{Failure, Labels, Readings, Reason, is_own_shortage};
 use std::io;
@@ -169,7 +169,9 @@ fn write(watched: &Watched, answer: &Answer, out: &mut Readings) {
             out.set_with(&DISK_SIZE, labels, space.size as f64);
             out.set_with(&DISK_AVAILABLE, labels, space.available as f64);
             let ratio = space.used_ratio();
+            // What cannot be written cannot fill up: neither threshold nor alert is to look at it.
             if !watched.mount.read_only && ratio.is_finite() {
+                out.set_with(&DISK_USED_RATIO, labels, ratio);
                 out.signal(&DISK, ratio);
             }
         }

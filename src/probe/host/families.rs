@@ -46,6 +46,12 @@ pub(super) static DISK_AVAILABLE: Family = gauge(
     "Space that users without privileges can still fill, in bytes",
 );
 
+pub(super) static DISK_USED_RATIO: Family = gauge(
+    "banken_host_disk_used_ratio",
+    DISK_LABELS,
+    "Used share of the file system as df computes it, 0 to 1; absent where it is read-only itself",
+);
+
 pub(super) static DISK_STUCK: Family = gauge(
     "banken_host_disk_stuck",
     DISK_LABELS,
@@ -123,6 +129,7 @@ pub(super) static ALL: &[&Family] = &[
     &SWAP_FREE,
     &DISK_SIZE,
     &DISK_AVAILABLE,
+    &DISK_USED_RATIO,
     &DISK_STUCK,
     &NETWORK_RECEIVE,
     &NETWORK_TRANSMIT,

@@ -193,6 +193,9 @@ async fn the_signal_is_the_fullest_disk_as_df_sees_it_among_those_that_can_fill(
     let (result, out, _) = run(&mut disks, &mounts).await;
     assert_eq!(result, Ok(()));
     assert_eq!(out.signals(), &[(&DISK, 850.0 / 950.0)]);
+    let is_ratio = |reading: &&Reading| std::ptr::eq(reading.family, &DISK_USED_RATIO);
+    let ratios: Vec<f64> = out.gauges().iter().filter(is_ratio).map(|reading| reading.value).collect();
+    assert_eq!(ratios, [700.0 / 950.0, 850.0 / 950.0], "the image cannot fill up");
     assert_eq!(value(&out, &DISK_SIZE, "/image"), Some(1000));
     assert_eq!(value(&out, &DISK_STUCK, "/nothing"), None);
 }
