@@ -17,7 +17,7 @@ import sys
 from proof import bite, catalogue
 from proof.live import Live, Prometheus
 from proof.static import Static
-from stage import Stage
+from stage import Empty, Stage
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCENARIOS = "healthy,broken,outage"
@@ -26,6 +26,7 @@ SCENARIOS = "healthy,broken,outage"
 class Proof:
     def __init__(self, arguments):
         self.arguments = arguments
+        self.scenarios = set((arguments.scenarios or SCENARIOS).split(","))
         self.pages = catalogue.pages(arguments.dashboards)
         self.notes = json.loads((HERE / "notes.json").read_text())
         self.metrics = catalogue.metrics_of(arguments.metrics or arguments.banken)
@@ -38,7 +39,7 @@ class Proof:
     def live(self, url, pages=None):
         arguments = self.arguments
         prometheus = Prometheus(url)
-        live = Live(prometheus, pages or self.pages, self.notes, arguments.scenarios.split(","), arguments.range, arguments.scrape)
+        live = Live(prometheus, pages or self.pages, self.notes, self.scenarios, arguments.range, arguments.scrape)
         return live, live.run()
 
 
@@ -67,6 +68,11 @@ def with_prometheus(proof, url):
     return good
 
 
+def bites(proof, url):
+    with Empty() as empty:
+        return bite.static(proof) & bite.live(proof, url, empty.url)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dashboards", type=pathlib.Path, default=HERE / "dashboards", help="the folder of dashboards")
@@ -75,7 +81,7 @@ def main():
     parser.add_argument("--metrics", help="every metric: a binary of Banken, or a file with the output of `banken kinds --metrics`")
     parser.add_argument("--banken", help="a binary of Banken: sets up a stage, and proves with it")
     parser.add_argument("--prometheus", help="a Prometheus that scrapes Banken and has the rules")
-    parser.add_argument("--scenarios", default=SCENARIOS, help=f"what that Prometheus has to show; default {SCENARIOS}")
+    parser.add_argument("--scenarios", help=f"what that Prometheus has to show; default {SCENARIOS}")
     parser.add_argument("--range", type=int, default=600, help="the range of the pages in seconds; default 600")
     parser.add_argument("--scrape", type=int, default=1, help="the scrape interval in seconds; default 1")
     parser.add_argument("--bite", action="store_true", help="show that the proof fails when something is wrong")
@@ -86,13 +92,14 @@ def main():
     if arguments.prometheus:
         good = with_prometheus(proof, arguments.prometheus)
         if arguments.bite:
-            good &= bite.static(proof) & bite.live(proof, arguments.prometheus)
+            good &= bites(proof, arguments.prometheus)
     elif arguments.banken:
         with Stage(arguments.banken, arguments.rules) as stage:
             stage.settle()
+            proof.scenarios = set(arguments.scenarios.split(",")) if arguments.scenarios else stage.scenarios
             good = with_prometheus(proof, stage.prometheus)
             if arguments.bite:
-                good &= bite.static(proof) & bite.live(proof, stage.prometheus)
+                good &= bites(proof, stage.prometheus)
     else:
         good = report(f"static ({count(proof.pages)})", proof.static())
         if arguments.bite:

@@ -63,8 +63,15 @@ probes:
   - { name: first-process, process: { cmdline: 'banken.*%(folder)s/banken.yml' } }
 """
 
+# What not every machine has: raw sockets, and a plugin of Nagios.
+PLUGIN = pathlib.Path("/usr/lib/nagios/plugins/check_load")
+SOMETIMES = {
+    "icmp": (os.geteuid() == 0, "  - { name: loopback, group: edge, interval: 1s, icmp: { host: 127.0.0.1, count: 2 } }\n"),
+    "plugin": (PLUGIN.exists(), f"  - {{ name: load, interval: 1s, command: {{ argv: [ {PLUGIN}, -w, '90,90,90', -c, '99,99,99' ], format: nagios }} }}\n"),
+}
+
 PROMETHEUS = """\
-global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }
+global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 2s }
 rule_files: [ '%(folder)s/rules/*.yml' ]
 scrape_configs:
   - { job_name: banken, static_configs: [ { targets: [ '127.0.0.1:%(banken)d', '127.0.0.1:%(second)d' ] } ] }
@@ -129,6 +136,7 @@ class Stage:
         (self.folder / "rules").mkdir()
         self.processes, self.words = [], {**self.ports, "folder": str(self.folder)}
         self.ended = threading.Event()
+        self.scenarios = {"healthy", "broken", "outage"} | {name for name, (possible, _) in SOMETIMES.items() if possible}
         # PostgreSQL refuses to run as root.
         self.user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
@@ -219,7 +227,8 @@ class Stage:
                 raise ValueError(f"the configuration of the demo has no {old!r} any more")
             config = config.replace(old, new)
         before, after = config.split("\nlogs:\n")
-        (self.folder / "banken.yml").write_text(f"{before}\n{PROBES % self.words}logs:\n{after}")
+        here = "".join(SOMETIMES[name][1] for name in sorted(self.scenarios & set(SOMETIMES)))
+        (self.folder / "banken.yml").write_text(f"{before}\n{PROBES % self.words}{here}logs:\n{after}")
         (self.folder / "second.yml").write_text(SECOND % self.words)
         jobs = f"http://{address('banken')}/api/v1/jobs/continuous-processing"
         self.start("demo", *self.demo, "--jobs-url", jobs)
@@ -237,7 +246,7 @@ class Stage:
         rules = self.folder / "rules"
         for file in self.rules.glob("*.yml"):
             # Groups that are evaluated every few minutes or hours: settlement waits so long here. Their windows stay as they are.
-            (rules / file.name).write_text(re.sub(r"^( +interval:) .*$", r"\1 2s", file.read_text(), flags=re.M))
+            (rules / file.name).write_text(re.sub(r"^( +interval:) .*$", r"\1 4s", file.read_text(), flags=re.M))
         (self.folder / "prometheus.yml").write_text(PROMETHEUS % self.words)
         self.start("prometheus", tool("prometheus"), f"--config.file={self.folder}/prometheus.yml",
                    f"--storage.tsdb.path={self.folder}/tsdb", f"--web.listen-address=127.0.0.1:{self.ports['prometheus']}")
@@ -267,6 +276,28 @@ class Stage:
         self.until("banken:probe_availability_ratio:365d")
 
 
+class Empty:
+    """A Prometheus that scrapes nobody."""
+
+    def __init__(self):
+        self.folder, self.port = tempfile.mkdtemp(prefix="banken-empty-"), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        config = pathlib.Path(self.folder) / "prometheus.yml"
+        config.write_text("global: { scrape_interval: 1h }\n")
+        self.process = subprocess.Popen(
+            [tool("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={self.folder}/tsdb",
+             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        eventually("Prometheus is ready", lambda: get(f"{self.url}/-/ready"))
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--banken", required=True, help="the binary")
@@ -274,7 +305,7 @@ def main():
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Stage(arguments.banken, arguments.rules) as stage:
-        print(json.dumps({"prometheus": stage.prometheus, "folder": str(stage.folder), **stage.ports}), flush=True)
+        print(json.dumps({"url": stage.prometheus, "folder": str(stage.folder), **stage.ports}), flush=True)
         stage.settle()
         print("settled", flush=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -1,2 +1,157 @@
-def static(proof): return True
-def live(proof, url): return True
+"""Shows that the proof bites: each of these mistakes, made in a copy, must be found."""
+
+import copy
+import re
+
+from .catalogue import panels
+
+
+def _panel(page, title):
+    return next(panel for _, panel in panels(page) if panel["title"] == title)
+
+
+def _queries(page):
+    return [(panel, target) for _, panel in panels(page) for target in panel["targets"]]
+
+
+def _replace(pages, pattern, replacement):
+    """In the first query that has it."""
+    for page in pages.values():
+        for _, target in _queries(page):
+            changed = re.sub(pattern, replacement, target["expr"], count=1)
+            if changed != target["expr"]:
+                target["expr"] = changed
+                return
+    raise LookupError(f"no query has {pattern}: this bite says nothing any more")
+
+
+def _set(name, change):
+    def mistake(pages):
+        change(pages[name])
+
+    return mistake
+
+
+def _each(change):
+    def mistake(pages):
+        for page in pages.values():
+            change(page)
+
+    return mistake
+
+
+def _variable(page, name):
+    return next(one for one in page["templating"]["list"] if one["name"] == name)
+
+
+def _steps(page, title):
+    """The first thresholds of a panel with a number in them."""
+    config = _panel(page, title)["fieldConfig"]
+    places = [config["defaults"].get("thresholds")]
+    places += [one["value"] for override in config["overrides"] for one in override["properties"] if one["id"] == "thresholds"]
+    return next(place["steps"] for place in places if place and len(place["steps"]) > 1)
+
+
+FIRST = lambda page: next(panel for panel in page["panels"] if panel["type"] != "row")
+
+# What is wrong, and how it is made wrong.
+MISTAKES = {
+    "a metric has another name": lambda pages: _replace(pages, "banken_probe_healthy", "banken_probe_sane"),
+    "a recorded series has another name": lambda pages: _replace(pages, "banken:probe_availability_ratio:30d", "banken:probe_availability:30d"),
+    "a label is not there": lambda pages: _replace(pages, r"banken_host_load\{", 'banken_host_load{probe=~"$probe",'),
+    "a grouping by a label that is nowhere": lambda pages: _replace(pages, r"by \(phase\)", "by (stage)"),
+    "a filter is missing": lambda pages: _replace(pages, r'instance=~"\$instance",', ""),
+    "a variable that is not there": lambda pages: _replace(pages, r"\$instance", "$host"),
+    "a counter without rate": lambda pages: _replace(pages, r"rate\((banken_probe_runs_total\{[^}]*\})\[[^]]*\]\)", r"\1"),
+    "a rate of a gauge": lambda pages: _replace(pages, "process_cpu_seconds_total", "process_open_fds"),
+    "a fixed window": lambda pages: _replace(pages, r"\[\$__rate_interval\]", "[5m]"),
+    "a window of a day": lambda pages: _replace(pages, r"\[\$__range\]", "[7d]"),
+    "a threshold inside of a query": lambda pages: _replace(pages, "== 0", "> 0.8"),
+    "a parenthesis is open": lambda pages: _replace(pages, r"^max\(", "max(("),
+    "no alert and no exporter are both 0": lambda pages: _replace(pages, r"or on \(\) 0 \* count\(.*\)$", "or vector(0)"),
+    "the id is not null": _set("host.json", lambda page: page.update(id=7)),
+    "an old schema": _set("host.json", lambda page: page.update(schemaVersion=36)),
+    "two dashboards with one uid": _set("host.json", lambda page: page.update(uid="banken-check")),
+    "a title that asks nothing": _set("host.json", lambda page: page.update(title="Host")),
+    "no tag": _set("host.json", lambda page: page.update(tags=[])),
+    "no description of the page": _set("host.json", lambda page: page.pop("description")),
+    "a data source of its own": _set("host.json", lambda page: FIRST(page).update(datasource={"type": "prometheus", "uid": "abc"})),
+    "no variable for the data source": _set("host.json", lambda page: page["templating"]["list"].pop(0)),
+    "a variable that is not chained": _set("host.json", lambda page: _variable(page, "probe")["query"].update(
+        query="label_values(banken_probe_interval_seconds, probe)")),
+    "a variable that is not refreshed": _set("host.json", lambda page: _variable(page, "job").update(refresh=1)),
+    "a variable without All": _set("host.json", lambda page: _variable(page, "group").update(includeAll=False)),
+    "a panel without description": _set("host.json", lambda page: FIRST(page).update(description="")),
+    "two panels with one title": _set("host.json", lambda page: page["panels"][1].update(title=page["panels"][2]["title"])),
+    "no unit": _set("host.json", lambda page: FIRST(page)["fieldConfig"]["defaults"].pop("unit")),
+    "a ratio without its end": _set("host.json", lambda page: _panel(page, "CPU of the host")["fieldConfig"]["defaults"].pop("max")),
+    "red from 80 on": _set("host.json", lambda page: FIRST(page)["fieldConfig"]["defaults"].update(
+        thresholds={"mode": "absolute", "steps": [{"value": None, "color": "green"}, {"value": 80, "color": "red"}]})),
+    "another number than the rules": _set("alerts.json", lambda page: _steps(page, "Worst availability, 30 days")[1].update(value=0.99)),
+    "another number in a column": _set("databases.json", lambda page: _steps(page, "PostgreSQL now")[1].update(value=0.7)),
+    "another colour for a severity": _set("databases.json", lambda page: _steps(page, "PostgreSQL now")[1].update(color="red")),
+    "a colour of its own": _set("host.json", lambda page: FIRST(page)["fieldConfig"]["defaults"].update(
+        color={"mode": "fixed", "fixedColor": "purple"})),
+    "states without words": _set("overview.json", lambda page: _panel(page, "States over time, worst first")["fieldConfig"]["defaults"].pop(
+        "mappings")),
+    "missing data look like nothing": _set("overview.json", lambda page: FIRST(page)["fieldConfig"]["defaults"].pop("noValue")),
+    "onsets are not marked": _set("overview.json", lambda page: page["annotations"]["list"].clear()),
+    "marks without a least step": _set("overview.json", lambda page: page["annotations"]["list"][0].update(step="1s")),
+    "a link to nowhere": _set("overview.json", lambda page: _panel(page, "States over time, worst first")["fieldConfig"]["defaults"]["links"][0]
+                              .update(url="/d/banken-probe?var-job=a&var-instance=b&${__url_time_range}")),
+    "a link that loses the range": _set("overview.json", lambda page: _panel(page, "Slowest now")["fieldConfig"]["defaults"]["links"][0]
+                                        .update(url="/d/banken-check?var-job=a&var-instance=b")),
+    "an alert whose page is gone": lambda pages: pages.pop("exporter.json"),
+    "panels one over the other": _set("host.json", lambda page: page["panels"][2]["gridPos"].update(x=page["panels"][1]["gridPos"]["x"])),
+    "a panel beyond the 24 columns": _set("host.json", lambda page: FIRST(page)["gridPos"].update(w=25)),
+    "a row that is open": _set("host.json", lambda page: next(panel for panel in page["panels"] if panel["type"] == "row").update(collapsed=False)),
+    "everybody may edit": _each(lambda page: page.update(editable=True)),
+    "a refresh of a second": _set("host.json", lambda page: page.update(refresh="1s")),
+    "no shared crosshair": _set("host.json", lambda page: page.update(graphTooltip=0)),
+}
+
+
+def static(proof):
+    missed, before = [], set(proof.static())
+    for name, mistake in MISTAKES.items():
+        pages = copy.deepcopy(proof.pages)
+        mistake(pages)
+        if not set(proof.static(pages=pages)) - before:
+            missed.append(name)
+    print(f"bites of the static proof: {len(MISTAKES) - len(missed)} of {len(MISTAKES)} mistakes are found")
+    for name in missed:
+        print(f"  not found: {name}")
+    return not missed
+
+
+def live(proof, url, empty):
+    """`empty` is a Prometheus that has nothing."""
+    page = {"exporter.json": proof.pages["exporter.json"]}
+    renamed = copy.deepcopy(page)
+    _replace(renamed, "process_resident_memory_bytes", "process_memory_bytes")
+    legend = copy.deepcopy(page)
+    _panel(legend["exporter.json"], "Memory of Banken")["targets"][0]["legendFormat"] = "{{host}}"
+    unit = copy.deepcopy(page)
+    _panel(unit["exporter.json"], "Memory of Banken")["fieldConfig"]["defaults"]["unit"] = "percentunit"
+    many = copy.deepcopy(page)
+    _panel(many["exporter.json"], "Memory of Banken")["targets"][0]["expr"] = 'banken_probe_failures_total{job=~"$job"}'
+    broken = copy.deepcopy(page)
+    _panel(broken["exporter.json"], "Memory of Banken")["targets"][0]["expr"] = 'max by (instance) (up{job=~"$job"}'
+    nan = copy.deepcopy(page)
+    _panel(nan["exporter.json"], "Memory of Banken")["targets"][0]["expr"] = 'up{job=~"$job"} * 0 / 0'
+    mistakes = {"a metric has another name": (renamed, "no data"), "a legend names a label that is not there": (legend, "no series has the label"),
+                "a share above 1": (unit, "a share of"), "more than 50 lines": (many, "series"), "a query that is none": (broken, "error"),
+                "a value that is no number": (nan, "not a number")}
+    missed = [name for name, (pages, words) in mistakes.items() if not any(words in fault for fault in proof.live(url, pages)[1])]
+    silent, faults = proof.live(empty)
+    queries = sum(len(panel["targets"]) for page in proof.pages.values() for _, panel in panels(page))
+    without = len({fault.split(": no data")[0] for fault in faults if ": no data" in fault})
+    # A constant answers an empty Prometheus too: the default of the watchdog.
+    expected = queries - sum(len(places) for places in silent.left_out.values()) - 1
+    if without < expected:
+        missed.append(f"an empty Prometheus: only {without} of {expected} queries have no data")
+    print(f"bites of the live proof: {len(mistakes) + 1 - len(missed)} of {len(mistakes) + 1} mistakes are found;"
+          f" an empty Prometheus answers {queries - without - sum(len(places) for places in silent.left_out.values())} of {queries} queries")
+    for name in missed:
+        print(f"  not found: {name}")
+    return not missed

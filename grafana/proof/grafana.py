@@ -32,7 +32,7 @@ def regex(value, all_value=""):
 
 
 class Times:
-    def __init__(self, span, scrape, points=1000):
+    def __init__(self, span, scrape, points=150):
         self.span, self.scrape, self.points = span, scrape, points
 
     def step(self, panel, least=None):
