@@ -18,6 +18,7 @@ MAPPINGS = {
     "stuck": {0: ("ANSWERS", FINE), 1: ("STUCK", CRITICAL)},
     "firing": {1: ("FIRING", CRITICAL)},
     "watchdog": {0: ("SILENT", CRITICAL), 1: ("WORKS", FINE)},
+    "severity": {3: ("CRITICAL", CRITICAL), 2: ("WARNING", WARNING), 1: ("INFO", INFO)},
     "severity_word": {severity: (severity.upper(), colour) for severity, colour in SEVERITY.items()},
 }
 # Words for ranges of values: (from, to, words or "" for the number itself, colour).

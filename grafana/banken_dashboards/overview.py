@@ -8,6 +8,10 @@ UP = sel("banken_build_info", labels=BASE)
 ROW = "job, instance, probe"
 NAMES = "severity, alertname, job, instance, group, probe, task, log, pattern, mount, signal, remedy"
 
+# The severity of each alert as a number, so that the table can be sorted by it.
+RANK = "\n  or ".join(f'{rank} * max by ({NAMES}) (ALERTS{{alertstate="firing",severity="{severity}",{ALERT}}})'
+                     for severity, rank in (("critical", 3), ("warning", 2), ("info", 1)))
+
 
 def _firing(severity):
     """Without an alert it is 0, without Banken it is nothing."""
@@ -48,12 +52,14 @@ now = [
          "none", 3, 4, mapping="watchdog", no_value="NO DATA"),
     table("Alerts that fire", "The alerts that fire now, the most severe first, and for how long their condition has held. The "
           "dashboard of the probe is behind its name.",
-          [f'topk(50, max by ({NAMES}) (\n  (time() - ALERTS_FOR_STATE{{{ALERT}}})\n'
-           f'    and ignoring (alertstate) ALERTS{{alertstate="firing",{ALERT}}}\n))'],
-          "s", 14, 9, no_value="No alert fires.", sort=("severity", False),
-          columns={"severity": Column("Severity", mapping="severity_word", width=90), "alertname": Column("Alert", width=190),
+          [f"topk(50, {RANK})",
+           f"max by ({NAMES}) (\n  (time() - ALERTS_FOR_STATE{{{ALERT}}})\n"
+           f'    and ignoring (alertstate) ALERTS{{alertstate="firing",{ALERT}}}\n) and topk(50, {RANK})'],
+          "s", 14, 9, no_value="No alert fires.", sort=("Value #A", True),
+          columns={"Value #A": Column("Severity", mapping="severity", width=90), "alertname": Column("Alert", width=190),
                    "probe": Column("Probe", link="banken-check"), "task": Column("Job"), "log": Column("Log"),
-                   "mount": Column("Mount"), "instance": Column("Instance"), "Value": Column("For", "s", width=90, decimals=0)}),
+                   "pattern": Column("Pattern"), "mount": Column("Mount"), "instance": Column("Instance"),
+                   "Value #B": Column("For", "s", width=90, decimals=0)}),
     table("What is down, and why", "Each probe that is down with the reasons of its failures in the range of this page, and the time "
           "since it last succeeded. A probe that never did has none.",
           [Query(f"topk(50, {FAILURES} {DOWN})", scenario="broken"),
@@ -63,7 +69,7 @@ now = [
           columns={"probe": Column("Probe", link="banken-check"), "reason": Column("Reason"),
                    "Value #A": Column("Failures", decimals=0), "Value #B": Column("Last success", "s", decimals=0),
                    "instance": Column("Instance")}),
-    timeline("States over time, worst first", "How long each probe was up, suspect, down or unknown: the 25 that were down longest in "
+    timeline("States of those that were down longest", "How long each probe was up, suspect, down or unknown: the 25 that were down longest in "
              "the range of this page. A gap is time without data: Banken or Prometheus did not run.",
              Query(f"({state()})\n  and {ON} topk(25, max by ({ROW}) ("
                    f"increase({sel('banken_probe_unhealthy_seconds_total')}[$__range] @ end())))", NAME),

@@ -39,18 +39,16 @@ first = [
            Query(f"max by (bound) ({sel('banken:job_records:bound', labels=TASK)})", "{{bound}}")], "short", 8, decimals=0),
     timeline("Jobs that run", "When each job ran, as far as scrapes saw it.",
              Query(f"clamp_max(max by (task) ({sel('banken_job_running', labels=TASK)}), 1)", "{{task}}"), "none", 8, mapping="running"),
+    _kpi("Drawdown", "Share of the capital that is lost since its peak.", "drawdown", "percentunit",
+         "banken:trading_drawdown_ratio:threshold", maximum=1),
+    _kpi("Win rate", "Share of trades that are won.", "win_rate", "percentunit", "banken:trading_win_ratio:threshold", maximum=1),
+    _kpi("Sharpe ratio", "Return for the risk that is taken. Below 0 the bot loses money.", "sharpe_ratio", "short",
+         "banken:trading_sharpe_ratio:threshold"),
+    _kpi("Kelly ratio", "How much of the capital to bet, by the bot's own record. Below 0: do not bet.", "kelly_ratio", "short",
+         "banken:trading_kelly_ratio:threshold"),
 ]
 
 rows = [
-    Row("Trading figures", [
-        _kpi("Drawdown", "Share of the capital that is lost since its peak.", "drawdown", "percentunit",
-             "banken:trading_drawdown_ratio:threshold", maximum=1),
-        _kpi("Win rate", "Share of trades that are won.", "win_rate", "percentunit", "banken:trading_win_ratio:threshold", maximum=1),
-        _kpi("Sharpe ratio", "Return for the risk that is taken. Below 0 the bot loses money.", "sharpe_ratio", "short",
-             "banken:trading_sharpe_ratio:threshold"),
-        _kpi("Kelly ratio", "How much of the capital to bet, by the bot's own record. Below 0: do not bet.", "kelly_ratio", "short",
-             "banken:trading_kelly_ratio:threshold"),
-    ]),
     Row("Initialization of the ATR", [
         lines("Duration of the initialization", "With all of its attempts and pauses, and the thresholds.",
               [Query(f"max by (probe) ({sel('banken:atr_init_duration_seconds:last')})", "{{probe}}"),

@@ -92,12 +92,12 @@ MISTAKES = {
     "another colour for a severity": _set("databases.json", lambda page: _steps(page, "PostgreSQL now")[1].update(color="red")),
     "a colour of its own": _set("host.json", lambda page: FIRST(page)["fieldConfig"]["defaults"].update(
         color={"mode": "fixed", "fixedColor": "purple"})),
-    "states without words": _set("overview.json", lambda page: _panel(page, "States over time, worst first")["fieldConfig"]["defaults"].pop(
+    "states without words": _set("overview.json", lambda page: _panel(page, "States of those that were down longest")["fieldConfig"]["defaults"].pop(
         "mappings")),
     "missing data look like nothing": _set("overview.json", lambda page: FIRST(page)["fieldConfig"]["defaults"].pop("noValue")),
     "onsets are not marked": _set("overview.json", lambda page: page["annotations"]["list"].clear()),
     "marks without a least step": _set("overview.json", lambda page: page["annotations"]["list"][0].update(step="1s")),
-    "a link to nowhere": _set("overview.json", lambda page: _panel(page, "States over time, worst first")["fieldConfig"]["defaults"]["links"][0]
+    "a link to nowhere": _set("overview.json", lambda page: _panel(page, "States of those that were down longest")["fieldConfig"]["defaults"]["links"][0]
                               .update(url="/d/banken-probe?var-job=a&var-instance=b&${__url_time_range}")),
     "a link that loses the range": _set("overview.json", lambda page: _panel(page, "Slowest now")["fieldConfig"]["defaults"]["links"][0]
                                         .update(url="/d/banken-check?var-job=a&var-instance=b")),
