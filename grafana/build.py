@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Writes grafana/dashboards/*.json and grafana/notes.json.
 
-    python3 -m venv target/grafana && target/grafana/bin/pip install -r grafana/requirements.txt
-    target/grafana/bin/python grafana/build.py            # writes
-    target/grafana/bin/python grafana/build.py --check    # says what differs from the committed files, and fails if anything does
+    $(grafana/python) grafana/build.py            # writes
+    $(grafana/python) grafana/build.py --check    # says what differs from the committed files, and fails if anything does
 """
 
 import argparse

@@ -12,6 +12,7 @@ Nothing but Python is needed. Exit status: 0 proved, 1 not.
 import argparse
 import json
 import pathlib
+import signal
 import sys
 
 from proof import bite, catalogue
@@ -86,6 +87,8 @@ def main():
     parser.add_argument("--scrape", type=int, default=1, help="the scrape interval in seconds; default 1")
     parser.add_argument("--bite", action="store_true", help="show that the proof fails when something is wrong")
     arguments = parser.parse_args()
+    # So that what was started ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if not arguments.metrics and not arguments.banken:
         parser.error("--metrics or --banken is needed: the proof must know which metrics there are")
     proof = Proof(arguments)
@@ -94,7 +97,7 @@ def main():
         if arguments.bite:
             good &= bites(proof, arguments.prometheus)
     elif arguments.banken:
-        with Stage(arguments.banken, arguments.rules) as stage:
+        with Stage(arguments.banken, arguments.rules, arguments.scrape) as stage:
             stage.settle()
             proof.scenarios = set(arguments.scenarios.split(",")) if arguments.scenarios else stage.scenarios
             good = with_prometheus(proof, stage.prometheus)

@@ -3,13 +3,14 @@
 it broken on purpose, and a Prometheus with the alert rules of this repository.
 
 Everything listens on free ports of the loopback address, lives in one temporary folder, and ends with the `with` block. Only
-Debian's packages are needed: prometheus, postgresql-15, redis-server.
+Debian's packages are needed: prometheus, postgresql-15, redis-server, dnsmasq-base.
 
     python3 grafana/stage.py --banken target/debug/banken       # stays until Ctrl-C, says where everything is
 """
 
 import argparse
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -43,7 +44,7 @@ PROBES = """\
   - { name: cache-replica, group: databases, interval: 1s, redis: { address: '127.0.0.1:%(replica)d' },
       thresholds: { replication_lag: { warning: 15s } } }
   - { name: backup, group: backups, interval: 2s, file: { path: '%(folder)s/backup-*.dump' } }
-  - { name: name-server, group: edge, interval: 2s, dns: { name: localhost } }
+  - { name: name-server, group: edge, interval: 2s, dns: { name: exchange.test, server: '127.0.0.1:%(dns)d' } }
   - name: journey
     group: bot
     http:
@@ -71,7 +72,7 @@ SOMETIMES = {
 }
 
 PROMETHEUS = """\
-global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 2s }
+global: { scrape_interval: %(scrape)ds, scrape_timeout: %(scrape)ds, evaluation_interval: 2s }
 rule_files: [ '%(folder)s/rules/*.yml' ]
 scrape_configs:
   - { job_name: banken, static_configs: [ { targets: [ '127.0.0.1:%(banken)d', '127.0.0.1:%(second)d' ] } ] }
@@ -99,6 +100,11 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def ends_with_us():
+    """Called in a process that is started: it is killed when this program is, even by a signal that nobody can catch."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 def get(url, data=None, method=None, timeout=30):
     request = urllib.request.Request(url, data=data, method=method)
     with urllib.request.urlopen(request, timeout=timeout) as answer:
@@ -120,21 +126,21 @@ def eventually(what, condition, patience=PATIENCE):
 def tool(name):
     """A program of PATH, or of the newest PostgreSQL, which Debian keeps outside of it."""
     candidates = sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    found = str(candidates[-1]) if candidates else shutil.which(name)
+    found = str(candidates[-1]) if candidates else shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if not found:
-        raise FileNotFoundError(f"{name} is not installed: apt-get install prometheus postgresql-15 redis-server")
+        raise FileNotFoundError(f"{name} is not installed: apt-get install prometheus postgresql-15 redis-server dnsmasq-base")
     return found
 
 
 class Stage:
-    def __init__(self, banken, rules=RULES):
+    def __init__(self, banken, rules=RULES, scrape=1):
         self.banken_binary, self.rules = str(pathlib.Path(banken).resolve()), pathlib.Path(rules)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="banken-stage-"))
         self.folder.chmod(0o755)
-        names = "banken second prometheus postgres standby redis replica settlement demo tls control"
+        names = "banken second prometheus postgres standby redis replica settlement dns demo tls control"
         self.ports = {name: free_port() for name in names.split()}
         (self.folder / "rules").mkdir()
-        self.processes, self.words = [], {**self.ports, "folder": str(self.folder)}
+        self.processes, self.words = [], {**self.ports, "folder": str(self.folder), "scrape": scrape}
         self.ended = threading.Event()
         self.scenarios = {"healthy", "broken", "outage"} | {name for name, (possible, _) in SOMETIMES.items() if possible}
         # PostgreSQL refuses to run as root.
@@ -167,7 +173,8 @@ class Stage:
 
     def start(self, name, *command, **more):
         with open(self.folder / f"{name}.log", "wb") as log:
-            process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, **more)
+            process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                       preexec_fn=ends_with_us, **more)
         self.processes.append(process)
         return process
 
@@ -201,6 +208,9 @@ class Stage:
         self.start("redis", *redis, "--port", self.ports["redis"], "--maxmemory", "64mb", "--dbfilename", "one.rdb")
         self.start("replica", *redis, "--port", self.ports["replica"], "--replicaof", "127.0.0.1", self.ports["redis"], "--dbfilename",
                    "two.rdb")
+        self.start("dns", tool("dnsmasq"), "--keep-in-foreground", f"--port={self.ports['dns']}", "--listen-address=127.0.0.1",
+                   "--bind-interfaces", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file=", "--user=",
+                   "--address=/exchange.test/192.0.2.7")
         (self.folder / "backup-1.dump").write_text("the newest backup")
         threading.Thread(target=self.traffic, daemon=True).start()
 
@@ -245,8 +255,8 @@ class Stage:
     def metrics(self):
         rules = self.folder / "rules"
         for file in self.rules.glob("*.yml"):
-            # Groups that are evaluated every few minutes or hours: settlement waits so long here. Their windows stay as they are.
-            (rules / file.name).write_text(re.sub(r"^( +interval:) .*$", r"\1 4s", file.read_text(), flags=re.M))
+            # Groups that are evaluated every few minutes: nobody waits so long here. Their windows stay as they are.
+            (rules / file.name).write_text(re.sub(r"^( +interval:) \d+m$", r"\1 4s", file.read_text(), flags=re.M))
         (self.folder / "prometheus.yml").write_text(PROMETHEUS % self.words)
         self.start("prometheus", tool("prometheus"), f"--config.file={self.folder}/prometheus.yml",
                    f"--storage.tsdb.path={self.folder}/tsdb", f"--web.listen-address=127.0.0.1:{self.ports['prometheus']}")
@@ -272,7 +282,7 @@ class Stage:
         self.until('banken_probe_incidents_total{probe="ticker"} > 0 and banken_probe_healthy{probe="ticker"} == 1')
         self.until('increase(banken_job_run_seconds_count{task="continuous-processing"}[5m]) > 0')
         self.until('banken_postgres_replication_lag_seconds{probe="standby"} >= 0')
-        self.until('count_over_time(up{job="banken"}[2m]) > 75')
+        self.until('count_over_time(up{job="banken"}[2m]) > 45')
         self.until("banken:probe_availability_ratio:365d")
 
 
@@ -288,7 +298,8 @@ class Empty:
         config.write_text("global: { scrape_interval: 1h }\n")
         self.process = subprocess.Popen(
             [tool("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={self.folder}/tsdb",
-             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=ends_with_us)
         eventually("Prometheus is ready", lambda: get(f"{self.url}/-/ready"))
         return self
 
@@ -302,9 +313,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--banken", required=True, help="the binary")
     parser.add_argument("--rules", default=RULES, help="the folder of alert rules")
+    parser.add_argument("--scrape", type=int, default=1, help="the scrape interval in seconds; default 1")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with Stage(arguments.banken, arguments.rules) as stage:
+    with Stage(arguments.banken, arguments.rules, arguments.scrape) as stage:
         print(json.dumps({"url": stage.prometheus, "folder": str(stage.folder), **stage.ports}), flush=True)
         stage.settle()
         print("settled", flush=True)

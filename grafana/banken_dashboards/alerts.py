@@ -40,7 +40,8 @@ first = [
           steps=[(None, FINE), (3600, WARNING)], threshold_series="banken:slo_mttr_seconds:objective"),
     _stat("Shortest time between failures", "The probe that fails most often: the mean time between its incidents of 30 days. Without "
           "an incident it is the time that was watched.", f"min({sel('banken:probe_mtbf_seconds:30d')})", "s"),
-    table("Alerts by name", "How often each alert began to fire, and how long it fired, in the range of this page: the noisy ones first.",
+    table("Alerts by name", "How often each alert began to fire, and how long it fired, added up over what it is about, in the range of this page: "
+          "the noisy ones first.",
           [f"sum by (alertname, severity) (count_over_time({NEW}[$__range:1m]))",
            f"60 * sum by (alertname, severity) (count_over_time({FIRING}[$__range:1m]))"],
           "short", 12, 10, sort=("Value #A", True), no_value="No alert in this range.",

@@ -24,7 +24,7 @@ first = [
            f"max by ({ROW}, kind) ({sel('banken:process_cpu_ratio:last')})",
            f"max by ({ROW}, kind) ((time() - {sel('banken_process_start_timestamp_seconds', labels=PROBE)})"
            f" * {ON} group_left (kind) {sel('banken_probe_interval_seconds')} ^ 0)"],
-          "none", 24, 8, no_value="No process is watched.", sort=("probe", False),
+          "none", 24, 6, no_value="No process is watched.", sort=("probe", False),
           columns={"probe": Column("Name", link="banken-check"), "kind": Column("Kind"), "Value #A": Column("State", mapping="up"),
                    "Value #B": Column("Restarts (15 min)", decimals=0, steps=[(None, "green"), (3, "orange")],
                                       threshold_series="banken:process_restarts:threshold"),
@@ -47,7 +47,7 @@ first = [
           [Query(f"max by (probe) ({sel('banken:process_restarts:last15m')})", "{{probe}}"),
            default_thresholds("banken:process_restarts:threshold")], "short", 8, decimals=0),
     lines("Matches in logs", "Lines that patterns found, by severity.",
-          Query(f"sum by (severity) ({increase('banken_log_matches_total', labels=LOG)})", "{{severity}}"), "short", 8, bars=True,
+          Query(f"sum by (severity) ({increase('banken_log_matches_total', labels=LOG)})", "{{severity}} lines"), "short", 8, bars=True,
           stacked=True),
     lines("Volume of logs", "How fast logs grow.", Query(f"sum by (log) ({rate('banken_log_bytes_total', labels=LOG)})", "{{log}}"), "Bps", 8),
     lines("Size of logs", "The largest file of each log that is followed, and the thresholds.",

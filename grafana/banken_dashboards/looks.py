@@ -2,6 +2,8 @@
 
 FINE, INFO, WARNING, CRITICAL, UNKNOWN, NEUTRAL = "green", "yellow", "orange", "red", "#8e8e8e", "blue"
 SEVERITY = {"info": INFO, "warning": WARNING, "critical": CRITICAL}
+# The severity of a pattern is that of its line, one step milder than an alert: an error alerts as a warning.
+LINES = {"info": NEUTRAL, "warning": INFO, "error": WARNING, "critical": CRITICAL}
 
 # Words for values: value → (words, colour). A colour never stands alone.
 MAPPINGS = {

@@ -98,7 +98,7 @@ rows = [
               Query(f'count by (severity) (ALERTS{{alertstate="firing",{ALERT}}})', "{{severity}}"), "short", 12, 8,
               stacked=True, decimals=0, links={"banken-alerts": "Statistics of alerts"}),
         lines("What logs say", "Matches of the patterns of logs by severity, per second.",
-              Query(f"sum by (severity) ({rate('banken_log_matches_total', labels=GROUP)})", "{{severity}}"), "cps", 12, 8),
+              Query(f"sum by (severity) ({rate('banken_log_matches_total', labels=GROUP)})", "{{severity}} lines"), "cps", 12, 8),
         table("Failures that another probe explains", "Probes that fail because one fails on which they depend (depends_on). Only the "
               "cause alerts; these would come back with it.",
               Query(f"max by ({ROW}, cause) ({sel('banken_probe_caused_by')}) == 1", scenario="broken"), "none", 12, 8,

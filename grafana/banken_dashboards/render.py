@@ -125,6 +125,9 @@ def line_style(builder, panel):
     if any(one.legend == "{{severity}}" for one in panel.queries):
         for severity, colour in looks.SEVERITY.items():
             builder.override_by_name(severity, [fixed(colour)])
+    if any(one.legend == "{{severity}} lines" for one in panel.queries):
+        for severity, colour in looks.LINES.items():
+            builder.override_by_name(f"{severity} lines", [fixed(colour)])
 
 
 def look(builder, panel):

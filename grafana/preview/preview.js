@@ -316,7 +316,7 @@ for (const panel of page.panels) {
     continue;
   }
   const row = make('div', { className: 'row', textContent: `${choice.rows ? '▾' : '▸'} ${panel.title}` });
-  row.append(make('small', { textContent: choice.rows ? '' : `${panel.panels.length} panels` }));
+  row.append(make('small', { textContent: choice.rows ? '' : `${panel.panels.length} panel${panel.panels.length > 1 ? 's' : ''}` }));
   row.style.top = `${y * UNIT}px`;
   grid.append(row);
   bottom = Math.max(bottom, y + 1);

@@ -10,6 +10,7 @@ mod cli;
 mod command;
 mod config;
 mod container;
+mod dashboards;
 mod demo;
 mod dns;
 mod exporters;
