@@ -17,10 +17,12 @@ import sys
 
 from proof import bite, catalogue
 from proof.live import Live, Prometheus
+from proof.servers import Empty
 from proof.static import Static
-from stage import Empty, Stage
+from stage import Stage
 
 HERE = pathlib.Path(__file__).resolve().parent
+PROVISIONING = HERE.parent / "deploy" / "grafana" / "provisioning"
 SCENARIOS = "healthy,broken,outage"
 
 
@@ -35,7 +37,9 @@ class Proof:
         self.runbooks = arguments.runbooks if arguments.runbooks.is_dir() else None
 
     def static(self, pages=None, recorded=None):
-        return Static(pages or self.pages, self.notes, self.metrics, self.rules, self.runbooks, recorded).run()
+        proof = Static(pages or self.pages, self.notes, self.metrics, self.rules, self.runbooks, recorded)
+        proof.run()
+        return proof.provisioning(PROVISIONING) if PROVISIONING.is_dir() else proof.found
 
     def live(self, url, pages=None):
         arguments = self.arguments

@@ -10,7 +10,6 @@ Debian's packages are needed: prometheus, postgresql-15, redis-server, dnsmasq-b
 
 import argparse
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
@@ -22,14 +21,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
+
+from proof.servers import PATIENCE, ends_with_us, eventually, free_port, get, tool
 
 HERE = pathlib.Path(__file__).resolve().parent
 RULES = HERE.parent / "alert-rules"
-PATIENCE = 120.0
 
 # Who is broken, and how: `settlement`, whose service goes away, and `reports`, which depends on it.
 PROBES = """\
@@ -92,44 +89,6 @@ delete from orders where n % 10 = 0; vacuum orders; delete from orders where n %
 grant select on orders to banken;
 select pg_sleep(0.1);
 """
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def ends_with_us():
-    """Called in a process that is started: it is killed when this program is, even by a signal that nobody can catch."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def get(url, data=None, method=None, timeout=30):
-    request = urllib.request.Request(url, data=data, method=method)
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
-        return answer.read()
-
-
-def eventually(what, condition, patience=PATIENCE):
-    """Asks again and again until the condition gives something true."""
-    until = time.monotonic() + patience
-    while True:
-        with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
-            if answer := condition():
-                return answer
-        if time.monotonic() > until:
-            raise TimeoutError(f"not within {patience:.0f} s: {what}")
-        time.sleep(0.2)
-
-
-def tool(name):
-    """A program of PATH, or of the newest PostgreSQL, which Debian keeps outside of it."""
-    candidates = sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    found = str(candidates[-1]) if candidates else shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    if not found:
-        raise FileNotFoundError(f"{name} is not installed: apt-get install prometheus postgresql-15 redis-server dnsmasq-base")
-    return found
 
 
 class Stage:
@@ -284,29 +243,6 @@ class Stage:
         self.until('banken_postgres_replication_lag_seconds{probe="standby"} >= 0')
         self.until('count_over_time(up{job="banken"}[2m]) > 45')
         self.until("banken:probe_availability_ratio:365d")
-
-
-class Empty:
-    """A Prometheus that scrapes nobody."""
-
-    def __init__(self):
-        self.folder, self.port = tempfile.mkdtemp(prefix="banken-empty-"), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self):
-        config = pathlib.Path(self.folder) / "prometheus.yml"
-        config.write_text("global: { scrape_interval: 1h }\n")
-        self.process = subprocess.Popen(
-            [tool("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={self.folder}/tsdb",
-             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=ends_with_us)
-        eventually("Prometheus is ready", lambda: get(f"{self.url}/-/ready"))
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(timeout=10)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def main():

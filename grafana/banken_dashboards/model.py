@@ -43,7 +43,6 @@ class Panel:
     stacked: bool = False
     bars: bool = False
     interval: str = ""
-    limit_note: str = ""
     legend_table: bool = False
 
 

@@ -1,6 +1,5 @@
 """The pieces that the dashboards share: selectors, variables, panels."""
 
-from .looks import SEVERITY
 from .model import Column, Panel, Query, Row, Variable
 
 # What every selector begins with. Families of a process or of PostgreSQL have no label group: `probe` is narrowed by it anyway.

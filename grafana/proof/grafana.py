@@ -19,7 +19,8 @@ def nice(value):
 
 
 def escaped(value):
-    return re.sub(r"([\\^$*+?.()|{}\[\]/])", r"\\\\\1", value)
+    """As the data source for Prometheus does it; the backslashes are doubled because the value stands in quotes."""
+    return re.sub(r"([$^*{}\[\]'+?.()|])", r"\\\\\1", value.replace("\\", "\\\\\\\\"))
 
 
 def regex(value, all_value=""):

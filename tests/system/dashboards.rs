@@ -8,7 +8,8 @@ use std::process::Command;
 fn run(program: &str, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(program);
     let output = command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    let output = output.unwrap_or_else(|error| panic!("{program} cannot be started: {error}; tests/run installs what is needed"));
+    let output = output
+        .unwrap_or_else(|error| panic!("{program} cannot be started: {error}; tests/run installs what is needed"));
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
 }
