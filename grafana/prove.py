@@ -36,10 +36,10 @@ class Proof:
         self.rules = catalogue.Rules(arguments.rules)
         self.runbooks = arguments.runbooks if arguments.runbooks.is_dir() else None
 
-    def static(self, pages=None, recorded=None):
-        proof = Static(pages or self.pages, self.notes, self.metrics, self.rules, self.runbooks, recorded)
+    def static(self, pages=None, recorded=None, notes=None, provisioning=PROVISIONING):
+        proof = Static(pages or self.pages, notes or self.notes, self.metrics, self.rules, self.runbooks, recorded)
         proof.run()
-        return proof.provisioning(PROVISIONING) if PROVISIONING.is_dir() else proof.found
+        return proof.provisioning(provisioning) if provisioning.is_dir() else proof.found
 
     def live(self, url, pages=None):
         arguments = self.arguments
@@ -75,7 +75,11 @@ def with_prometheus(proof, url):
 
 def bites(proof, url):
     with Empty() as empty:
-        return bite.static(proof) & bite.live(proof, url, empty.url)
+        return bites_of_files(proof) & bite.live(proof, url, empty.url)
+
+
+def bites_of_files(proof):
+    return bite.static(proof, PROVISIONING if PROVISIONING.is_dir() else None)
 
 
 def main():
@@ -110,7 +114,7 @@ def main():
     else:
         good = report(f"static ({count(proof.pages)})", proof.static())
         if arguments.bite:
-            good &= bite.static(proof)
+            good &= bites_of_files(proof)
     sys.exit(0 if good else 1)
 
 

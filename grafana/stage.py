@@ -241,7 +241,7 @@ class Stage:
         self.until('banken_probe_incidents_total{probe="ticker"} > 0 and banken_probe_healthy{probe="ticker"} == 1')
         self.until('increase(banken_job_run_seconds_count{task="continuous-processing"}[5m]) > 0')
         self.until('banken_postgres_replication_lag_seconds{probe="standby"} >= 0')
-        self.until('count_over_time(up{job="banken"}[2m]) > 45')
+        self.until(f'count_over_time(up{{job="banken"}}[2m]) * {self.words["scrape"]} > 45')
         self.until("banken:probe_availability_ratio:365d")
 
 
