@@ -97,6 +97,10 @@ rows = [
     ]),
 ]
 
+# What is only there for some kinds of probe.
+for panel in (panel for row in rows for panel in row.panels):
+    panel.no_value = "This probe has none of these."
+
 DASHBOARD = Dashboard(
     "banken-check", "Banken: how is this probe doing, and why?",
     "Everything that is known of one probe (or of a few): its states, phases, reasons, latency, fields, certificate.",

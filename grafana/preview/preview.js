@@ -27,7 +27,7 @@ const rounded = (value, decimals) => {
 const scaled = (value, steps, base, decimals) => {
   let index = 0;
   while (Math.abs(value) >= base && index < steps.length - 1) { value /= base; index += 1; }
-  return rounded(value, index ? undefined : decimals) + steps[index];
+  return rounded(value, index || Math.abs(value) < 10 ? undefined : decimals) + steps[index];
 };
 const duration = (value, decimals) => {
   const size = Math.abs(value);
