@@ -69,30 +69,30 @@ now = [
           columns={"probe": Column("Probe", link="banken-check"), "reason": Column("Reason"),
                    "Value #A": Column("Failures", decimals=0), "Value #B": Column("Last success", "s", decimals=0),
                    "instance": Column("Instance")}),
-    timeline("States of those that were down longest", "How long each probe was up, suspect, down or unknown: the 25 that were down longest in "
-             "the range of this page. A gap is time without data: Banken or Prometheus did not run.",
-             Query(f"({state()})\n  and {ON} topk(25, max by ({ROW}) ("
-                   f"increase({sel('banken_probe_unhealthy_seconds_total')}[$__range] @ end())))", NAME),
-             "none", 24, 12, mapping="state", links={"banken-check": "Everything about this probe"}),
     gauges("Slowest now", "The ten probes whose last run took longest.",
-           Query(f"topk(10, {sel('banken:probe_duration_seconds:last')})", NAME), "s", 8, 9,
+           Query(f"topk(10, {sel('banken:probe_duration_seconds:last')})", NAME), "s", 8, 8,
            links={"banken-check": "Everything about this probe"}),
     gauges("Lowest success rate", "The ten probes with the smallest share of good runs within the last 15 minutes.",
-           Query(f"bottomk(10, clamp_min({sel('banken:probe_success_ratio:15m')}, 0))", NAME), "percentunit", 8, 9, maximum=1,
+           Query(f"bottomk(10, clamp_min({sel('banken:probe_success_ratio:15m')}, 0))", NAME), "percentunit", 8, 8, maximum=1,
            links={"banken-check": "Everything about this probe"}),
     table("Jobs", "Each job: whether it is late, how long its last run took, and the time since one ended well.",
           [f"max by (job, instance, task) ({sel('banken_job_late', labels=GROUP)})",
            f"max by (job, instance, task) ({sel('banken_job_duration_seconds', labels=GROUP)})",
            f"max by (job, instance, task) (time() - {sel('banken_job_last_success_timestamp_seconds', labels=GROUP)})"],
-          "none", 8, 9, no_value="No job is configured.",
+          "none", 8, 8, no_value="No job is configured.",
           columns={"task": Column("Job", link="banken-performance"), "Value #A": Column("Time", mapping="late"),
                    "Value #B": Column("Last run", "s"), "Value #C": Column("Last success", "s", decimals=0)}),
+    timeline("States of those that were down longest", "How long each probe was up, suspect, down or unknown: the 25 that were down longest in "
+             "the range of this page. A gap is time without data: Banken or Prometheus did not run.",
+             Query(f"({state()})\n  and {ON} topk(25, max by ({ROW}) ("
+                   f"increase({sel('banken_probe_unhealthy_seconds_total')}[$__range] @ end())))", NAME),
+             "none", 24, 12, mapping="state", links={"banken-check": "Everything about this probe"}),
 ]
 
 rows = [
     Row("Groups and alerts over time", [
         history("Share of good probes by group", "Each cell is the share of the probes of a group that were up.",
-                Query(f"avg by (group) ({sel('banken_probe_healthy')})", "{{group}}"), "percentunit", 12, 8, maximum=1,
+                Query(f"label_replace(avg by (group) ({sel('banken_probe_healthy')}), 'group', 'without', 'group', '')", "{{group}}"), "percentunit", 12, 8, maximum=1,
                 steps=[(None, "red"), (1, "green")]),
         lines("Alerts firing by severity", "How many alerts fired at each time. No line is no alert of that severity.",
               Query(f'count by (severity) (ALERTS{{alertstate="firing",{ALERT}}})', "{{severity}}"), "short", 12, 8,
@@ -108,10 +108,10 @@ rows = [
     Row("What Banken did by itself", [
         lines("Actions of remedies", "Actions that remedies took, by outcome. A remedy that acts again and again hides something broken.",
               Query(f"sum by (remedy, outcome) ({increase('banken_remedy_actions_total', labels=BASE)})", "{{remedy}} {{outcome}}",
-                    scenario="remedies"), "short", 8, 8, bars=True, decimals=0),
+                    scenario="remedies"), "short", 8, 8, bars=True, decimals=0, no_value="No remedy did anything."),
         lines("Actions that were held back", "Times when a remedy would have acted and did not, by reason: dry run, cool-down, breaker …",
               Query(f"sum by (remedy, reason) ({increase('banken_remedy_suppressed_total', labels=BASE)})", "{{remedy}} {{reason}}",
-                    scenario="remedies"), "short", 8, 8, bars=True, decimals=0),
+                    scenario="remedies"), "short", 8, 8, bars=True, decimals=0, no_value="No remedy did anything."),
         table("Remedies now", "The state of each remedy. Exhausted: it gave up, and a person is needed.",
               Query(f"max by (job, instance, remedy, state) ({sel('banken_remedy_state', labels=BASE)}) == 1", scenario="remedies"),
               "none", 8, 8, no_value="No remedy is configured.",
