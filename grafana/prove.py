@@ -36,8 +36,9 @@ class Proof:
         self.rules = catalogue.Rules(arguments.rules)
         self.runbooks = arguments.runbooks if arguments.runbooks.is_dir() else None
 
-    def static(self, pages=None, recorded=None, notes=None, provisioning=PROVISIONING):
-        proof = Static(pages or self.pages, notes or self.notes, self.metrics, self.rules, self.runbooks, recorded)
+    def static(self, pages=None, recorded=None, notes=None, provisioning=PROVISIONING, runbooks=None, rules=None):
+        runbooks = runbooks or self.runbooks
+        proof = Static(pages or self.pages, notes or self.notes, self.metrics, rules or self.rules, runbooks, recorded)
         proof.run()
         return proof.provisioning(provisioning) if provisioning.is_dir() else proof.found
 

@@ -237,7 +237,9 @@ class Stage:
             self.until(f'banken:probe_incidents:sampled{{probe="{probe}"}} == 0 and banken_probe_healthy{{probe="{probe}"}} == 1')
         self.fault("error", "?value=500&for=8s")
         self.mortal.kill()
-        self.until('ALERTS{alertname="BankenProbeDown",probe="settlement",alertstate="firing"} == 1')
+        # What counts alerts looks at whole minutes.
+        down = 'ALERTS{alertname="BankenProbeDown",probe="settlement",alertstate="firing"}'
+        self.until(f"count_over_time(({down} unless {down} offset 1m)[5m:1m]) > 0")
         self.until('banken_probe_incidents_total{probe="ticker"} > 0 and banken_probe_healthy{probe="ticker"} == 1')
         self.until('increase(banken_job_run_seconds_count{task="continuous-processing"}[5m]) > 0')
         self.until('banken_postgres_replication_lag_seconds{probe="standby"} >= 0')

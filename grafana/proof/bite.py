@@ -85,6 +85,17 @@ MISTAKES = {
         query="label_values(banken_probe_interval_seconds, probe)")),
     "a variable that is not refreshed": _set("host.json", lambda page: _variable(page, "job").update(refresh=1)),
     "a variable without All": _set("host.json", lambda page: _variable(page, "group").update(includeAll=False)),
+    "a variable with the values of another label": _set("host.json", lambda page: _variable(page, "group")["query"].update(
+        query='label_values(banken_probe_interval_seconds{job=~"$job",instance=~"$instance"}, kind)')),
+    "variables in another order": _set("host.json", lambda page: page["templating"]["list"].append(page["templating"]["list"].pop(1))),
+    "too many panels at once": _set("exporter.json", lambda page: [
+        page["panels"].append({**FIRST(page), "title": f"Copy {number}", "id": 900 + number, "gridPos": {"x": 0, "y": 900 + number, "w": 1, "h": 1}})
+        for number in range(12)]),
+    "two panels with one id": _set("host.json", lambda page: page["panels"][1].update(id=page["panels"][2]["id"])),
+    "a panel without a query": _set("host.json", lambda page: FIRST(page)["targets"].clear()),
+    "lines coloured by thresholds": _set("host.json", lambda page: _panel(page, "Volume of logs")["fieldConfig"]["defaults"].update(
+        color={"mode": "thresholds"})),
+    "Grafana's own thresholds": _set("host.json", lambda page: _panel(page, "Volume of logs")["fieldConfig"]["defaults"].pop("thresholds")),
     "a panel without description": _set("host.json", lambda page: FIRST(page).update(description="")),
     "two panels with one title": _set("host.json", lambda page: page["panels"][1].update(title=page["panels"][2]["title"])),
     "no unit": _set("host.json", lambda page: FIRST(page)["fieldConfig"]["defaults"].pop("unit")),
@@ -140,9 +151,16 @@ def static(proof, provisioning=None):
         mistake(pages)
         if not set(proof.static(pages=pages)) - before:
             missed.append(name)
+    with tempfile.TemporaryDirectory() as nothing:
+        if not set(proof.static(runbooks=pathlib.Path(nothing))) - before:
+            missed.append("a runbook is not there")
+    silent = copy.copy(proof.rules)
+    silent.alerts = []
+    if not set(proof.static(rules=silent)) - before:
+        missed.append("alerts without links")
     if provisioning:
         missed += _provisioning(proof, provisioning, before)
-    tried = len(MISTAKES) + (len(UNPROVISIONED) if provisioning else 0)
+    tried = len(MISTAKES) + 2 + (len(UNPROVISIONED) if provisioning else 0)
     print(f"bites of the static proof: {tried - len(missed)} of {tried} mistakes are found")
     for name in missed:
         print(f"  not found: {name}")

@@ -74,8 +74,6 @@ class Static(Panels):
     def page(self, page):
         if page.get("id", 0) is not None or page.get("schemaVersion", 0) < 39 or "__inputs" in page:
             self.say(page, "", "wanted is a bare dashboard with id null and schemaVersion 39 or later")
-        if not re.fullmatch(r"[a-z0-9-]{1,40}", page.get("uid", "")):
-            self.say(page, "", "the uid is not readable")
         if not page.get("title", "").endswith("?") or len(page.get("description") or "") < 20 or "banken" not in page.get("tags", []):
             self.say(page, "", "wanted are a title that asks, a description, and the tag banken")
         if page.get("editable") or page.get("graphTooltip") != 1 or seconds(page.get("refresh")) < SCRAPE_SECONDS:
