@@ -12,6 +12,7 @@ mod command;
 mod compose;
 mod config;
 mod container;
+mod dashboards;
 mod demo;
 mod dns;
 mod exporters;

@@ -1,0 +1,1 @@
+"""The dashboards of Banken, one module for each."""

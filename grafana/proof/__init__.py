@@ -1,0 +1,1 @@
+"""The proof that the dashboards are right, without Grafana: no package registry carries it."""
