@@ -69,9 +69,11 @@ impl<'a> Stack<'a> {
             if let Some(seen) = look().await {
                 return seen;
             }
-            if Instant::now() > deadline {
-                panic!("it did not happen within {PATIENCE:?}: {what}\n{}", self.compose(&["logs", "--tail=30"]));
-            }
+            assert!(
+                Instant::now() < deadline,
+                "it did not happen within {PATIENCE:?}: {what}\n{}",
+                self.compose(&["logs", "--tail=30"])
+            );
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
