@@ -2,24 +2,27 @@
 """Changes the alert rules in one place at a time and looks whether a test notices.
 
 In a copy of alert-rules/ each number, comparison, set operation, sum and label matcher of an expression, each window and each
-`for` is changed by itself. Then the promtool tests that load the changed file are run, until one of them fails. A change that
-no test notices has survived: either a test is missing, or the change means the same (the table EQUIVALENT says why).
+`for` is changed by itself. Then the promtool tests that can see the changed rule are run one by one, until one of them fails. A
+change that no test notices has survived: either a test is missing, or the change means the same (the table EQUIVALENT says why).
 
     python3 tests/soak/rule_mutations.py [--file meta.yml] [--list]
 
-Ends with status 1 if a change survived, 2 if the tests fail without any change. It takes some minutes on two cores.
+Ends with status 1 if a change survived, 2 if the tests fail without any change. It takes some minutes on two cores, and needs
+promtool and PyYAML (Debian's prometheus and python3-yaml).
 """
 
 import argparse
 import concurrent.futures
+import json
 import os
 import queue
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+
+import yaml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -46,7 +49,8 @@ TOKEN = re.compile(
 COMPARISONS = {">": [">=", "<"], "<": ["<=", ">"], ">=": [">", "<="], "<=": ["<", ">="], "==": ["!="], "!=": ["=="]}
 MATCHERS = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
 SET_OPERATIONS = {"and": ["unless", "or"], "or": ["and", "unless"], "unless": ["and", "or"]}
-SUMS = {"+": "-", "-": "+", "*": "/", "/": "*"}
+# A product of flags stays one if it is divided, so it becomes a sum.
+SUMS = {"+": "-", "-": "+", "*": "+", "/": "*"}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 
 
@@ -73,6 +77,9 @@ class Mutant:
     new: str
     change: str
     line: int
+
+    def applied(self, text):
+        return text[:self.start] + self.new + text[self.end:]
 
     def __str__(self):
         severity = f" ({self.rule.severity})" if self.rule.severity else ""
@@ -208,60 +215,115 @@ def around(expression, start, stop):
     return f"{before}»{expression[start:stop]}«{after}".strip()
 
 
-def loaded_by(test):
-    """The rule files that a test loads."""
-    text = read(test)
-    inline = re.search(r"^rule_files:\s*\[(.*?)\]", text, re.MULTILINE | re.DOTALL)
-    block = re.search(r"^rule_files:\s*\n((?:\s*-.*\n)+)", text, re.MULTILINE)
-    listed = inline[1].split(",") if inline else re.findall(r"-\s*(\S+)", block[1]) if block else []
-    return {os.path.basename(entry.strip().strip("'\"")) for entry in listed if entry.strip()}
+def parsed(text):
+    """What a file holds. Everything stays the text that it is: `0x50` is a row of samples, and no number."""
+    return yaml.load(text, getattr(yaml, "CBaseLoader", yaml.BaseLoader))
 
 
-class Tests:
-    """The tests, what they load, and in which order to try them."""
+def with_numbers(test):
+    """A test whose expected samples have numbers again."""
+    for expression in test.get("promql_expr_test") or []:
+        for sample in expression.get("exp_samples") or []:
+            sample["value"] = float(sample["value"])
+    return test
+
+
+def name_of(rule):
+    return rule.get("record") or rule["alert"]
+
+
+@dataclass
+class Case:
+    """One test of a file, by itself: the rules that it can see, and itself as promtool reads it (JSON is YAML)."""
+
+    file: str
+    loads: list
+    text: str
+    needed: set
+
+
+class Cases:
+    """All tests, one by one, so that a change costs the test that notices it and not the whole file."""
 
     def __init__(self, rules):
         folder = os.path.join(rules, "tests")
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".yml"))
-        self.loads = {name: loaded_by(os.path.join(folder, name)) for name in names}
-        self.tests = {name: read(os.path.join(folder, name)) for name in names}
-        self.texts = {name: read(os.path.join(rules, name)) for name in set().union(*self.loads.values())}
-        self.needed = {name: self.needed_by(name) for name in names}
+        self.rules = {name: read(os.path.join(rules, name)) for name in os.listdir(rules) if name.endswith(".yml")}
+        self.parsed = {name: parsed(text) for name, text in self.rules.items()}
+        self.cases = []
+        for file in sorted(name for name in os.listdir(folder) if name.endswith(".yml")):
+            document = parsed(read(os.path.join(folder, file)))
+            loads = [os.path.basename(path) for path in document["rule_files"]]
+            for test in document["tests"]:
+                alone = {**document, "rule_files": loads, "tests": [with_numbers(test)]}
+                text = json.dumps(alone, ensure_ascii=False)
+                self.cases.append(Case(file, loads, text, self.needed(loads, plain(test))))
+        self.noticed = {}
 
-    def needed_by(self, test):
-        """Of files that only record, the rules that the test or the other files that it loads can see. The others cost time only."""
-        recording = [name for name in self.loads[test] if all(not rule.alert for rule in rules_of(self.texts[name]))]
-        seen = self.tests[test] + "".join(self.texts[name] for name in self.loads[test] if name not in recording)
-        left = [(name, rule, part) for name in recording for rule, part in parts_of(self.texts[name])]
-        needed = {name: set() for name in recording}
-        while found := [entry for entry in left if entry[1].name in seen]:
-            left = [entry for entry in left if entry not in found]
-            for name, rule, part in found:
-                needed[name].add(rule.name)
-                seen += part
+    def needed(self, loads, test):
+        """The names of the rules that a test can see. The others only cost time."""
+        rules = [rule for name in loads for group in self.parsed[name]["groups"] for rule in group["rules"]]
+        left = {name: set() for name in map(name_of, rules)}
+        for rule in rules:
+            left[name_of(rule)] |= words(plain(rule))
+        seen = words(test)
+        # Whoever looks at ALERTS without the name of one sees all alerts, and whoever asks by __name__ may see anything.
+        if len(re.findall(r"ALERTS", test)) > len(re.findall(r"ALERTS\{alertname=[^~]", test)):
+            seen |= {rule["alert"] for rule in rules if "alert" in rule}
+        if "__name__" in test:
+            seen |= left.keys()
+        needed = set()
+        while found := (left.keys() & seen) - needed:
+            needed |= found
+            seen |= set().union(*(left[name] for name in found))
         return needed
 
     def of(self, mutant):
-        """Those that can see the rule; first the file's own, then those that load something that names it."""
+        """Those that can see the rule: first what has noticed a change of it, then the file's own, then those that name it."""
         own = f"{mutant.file.removesuffix('.yml')}_test.yml"
-        naming = {name for name, text in self.texts.items() if name != mutant.file and mutant.rule.name in text}
-        seeing = [
-            test
-            for test, loads in self.loads.items()
-            if mutant.file in loads and mutant.rule.name in self.needed[test].get(mutant.file, {mutant.rule.name})
-        ]
-        return sorted(seeing, key=lambda test: (test != own, not naming & self.loads[test], test))
+        seeing = [case for case in self.cases if mutant.file in case.loads and mutant.rule.name in case.needed]
+        last = self.noticed.get((mutant.file, mutant.rule.start))
+        return sorted(seeing, key=lambda case: (case is not last, case.file != own, mutant.rule.name not in case.text, len(case.text)))
 
-    def files_for(self, test, mutant=None):
-        """What the rule files hold for a test, with the change in one of them."""
-        for name in self.loads[test]:
-            text, needed = self.texts[name], self.needed[test].get(name)
-            if mutant and mutant.file == name:
-                text = text[:mutant.start] + mutant.new + text[mutant.end:]
-            if needed:
-                parts = parts_of(text)
-                text = text[:parts[0][0].start] + "".join(part for rule, part in parts if rule.name in needed)
-            yield name, text
+    def passes(self, case, mutant, folder):
+        """Whether a test passes, with a change or without, and what it says."""
+        for name in case.loads:
+            changed = mutant and mutant.file == name
+            rules = parsed(mutant.applied(self.rules[name])) if changed else self.parsed[name]
+            groups = [
+                {**group, "rules": [rule for rule in group["rules"] if name_of(rule) in case.needed]} for group in rules["groups"]
+            ]
+            write(os.path.join(folder, name), json.dumps({"groups": groups}, ensure_ascii=False))
+        write(os.path.join(folder, "test.yml"), case.text)
+        command = ["promtool", "test", "rules", os.path.join(folder, "test.yml")]
+        try:
+            # Collecting garbage seldom makes promtool a third faster.
+            environment = {**os.environ, "GOGC": "400", "TMPDIR": folder}
+            run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+        except subprocess.TimeoutExpired:
+            return False, "timeout"
+        said = run.stdout + run.stderr
+        # What cannot be read is noticed by any test, which says nothing about the test.
+        if "could not parse expression" in said or "yaml:" in said:
+            raise RuntimeError(f"{mutant or case.file}: this cannot be read: {said}")
+        return run.returncode == 0, said
+
+    def survives(self, mutant, folder):
+        for case in self.of(mutant):
+            if not self.passes(case, mutant, folder)[0]:
+                self.noticed[(mutant.file, mutant.rule.start)] = case
+                return False
+        return True
+
+
+def plain(value):
+    """All texts of a value, as they are: in JSON a new line would be a letter."""
+    if isinstance(value, dict):
+        value = [part for pair in value.items() for part in pair]
+    return "\n".join(map(plain, value)) if isinstance(value, list) else str(value)
+
+
+def words(text):
+    return set(re.findall(r"[A-Za-z_:][\w:]*", text))
 
 
 def read(path):
@@ -269,30 +331,9 @@ def read(path):
         return file.read()
 
 
-def parts_of(text):
-    """Each rule with its text, up to the next one."""
-    rules = rules_of(text)
-    ends = [rule.start for rule in rules[1:]] + [len(text)]
-    return [(rule, text[rule.start:end]) for rule, end in zip(rules, ends)]
-
-
-def passes(test, mutant, tests, rules):
-    """Whether a test passes in a copy of the rules, with a change or without, and what it says."""
-    for name, text in tests.files_for(test, mutant):
-        with open(os.path.join(rules, name), "w", encoding="utf-8") as file:
-            file.write(text)
-    command = ["promtool", "test", "rules", os.path.join(rules, "tests", test)]
-    try:
-        # Collecting garbage seldom makes promtool a third faster.
-        environment = {**os.environ, "GOGC": "400"}
-        run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
-    except subprocess.TimeoutExpired:
-        return False, "timeout"
-    said = run.stdout + run.stderr
-    # What cannot be read is noticed by any test, which says nothing about the test.
-    if "could not parse expression" in said or "yaml:" in said:
-        raise RuntimeError(f"{mutant or test}: this cannot be read: {said}")
-    return run.returncode == 0, said
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def why_equivalent(mutant):
@@ -317,31 +358,31 @@ def main():
         print("\n".join(map(str, mutants)))
         return 0
 
-    tests = Tests(arguments.rules)
-    with tempfile.TemporaryDirectory(prefix="banken-mutations-") as scratch:
+    cases = Cases(arguments.rules)
+    # promtool writes a small database for each test and waits for the disk, unless there is none.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="banken-mutations-", dir=memory) as scratch:
         free = queue.Queue()
         for number in range(max(1, arguments.jobs)):
-            copy = os.path.join(scratch, str(number))
-            shutil.copytree(arguments.rules, copy)
-            free.put(copy)
+            free.put(tempfile.mkdtemp(dir=scratch))
 
-        # More than once, because a test that fails now and then would notice anything.
-        for test in [test for test in tests.loads if tests.loads[test] & set(chosen)] * 3:
-            passed, said = passes(test, None, tests, os.path.join(scratch, "0"))
-            if not passed:
-                print(f"{test} fails without any change:\n{said}")
-                return 2
-
-        def attempt(mutant):
-            copy = free.get()
+        def attempt(work, *what):
+            folder = free.get()
             try:
-                return mutant, all(passes(test, mutant, tests, copy)[0] for test in tests.of(mutant))
+                return work(*what, folder)
             finally:
-                free.put(copy)
+                free.put(folder)
 
         excused, survivors = [], []
         with concurrent.futures.ThreadPoolExecutor(max(1, arguments.jobs)) as pool:
-            for done, (mutant, survived) in enumerate(pool.map(attempt, mutants), 1):
+            # Twice, because a test that fails now and then would notice anything.
+            used = [case for case in cases.cases if set(case.loads) & set(chosen)] * 2
+            for case, (passed, said) in zip(used, pool.map(lambda case: attempt(cases.passes, case, None), used)):
+                if not passed:
+                    print(f"{case.file} fails without any change:\n{said}")
+                    return 2
+            survived = pool.map(lambda mutant: attempt(cases.survives, mutant), mutants)
+            for done, (mutant, survived) in enumerate(zip(mutants, survived), 1):
                 if survived and (reason := why_equivalent(mutant)):
                     excused.append(mutant)
                     print(f"equivalent: {mutant}: {reason}", flush=True)
