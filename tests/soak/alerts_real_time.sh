@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Lets everything go wrong that the test of alerts lets go wrong, and waits for it as long as it takes: the rules, the configuration
-# of Alertmanager and the intervals of Banken and Prometheus are those that are shipped. Takes about three quarters of an hour, and
+# of Alertmanager and the intervals of Banken and Prometheus are those that are shipped. Takes about 25 minutes, and
 # prints how long after each fault each channel heard of it, and how long after the repair that it is over.
 #
 #     tests/soak/alerts_real_time.sh
