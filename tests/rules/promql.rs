@@ -14,7 +14,7 @@ pub struct Selector {
 }
 
 static SELECTOR: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)?\s*\{(?P<matchers>[^{}]*)\}|(?P<bare>[a-zA-Z_:][a-zA-Z0-9_:]*)"#)
+    Regex::new(r"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)?\s*\{(?P<matchers>[^{}]*)\}|(?P<bare>[a-zA-Z_:][a-zA-Z0-9_:]*)")
         .unwrap()
 });
 static MATCHER: LazyLock<Regex> =
