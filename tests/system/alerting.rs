@@ -3,7 +3,9 @@
 pub mod debian;
 pub mod discord;
 mod inhibition;
+mod limits;
 mod messages;
+mod rendered;
 mod routes;
 pub mod servers;
 mod words;

@@ -38,7 +38,7 @@ async fn an_alert_and_its_end_come_to_its_channel_and_to_the_administrator_in_en
     let office = Office::open("en").await;
     let alertmanager = office.alertmanager(|config| debian::hurried(&config)).await;
     let ticker = down("ticker", "critical");
-    alertmanager.post(&[ticker.clone()]).await;
+    alertmanager.post(std::slice::from_ref(&ticker)).await;
     let since = starts_at(&ticker);
     let silence = format!(
         "{}/#/silences/new?filter=%7Balertname%3D%22BankenProbeDown%22%2C%20group%3D%22bot%22%2C%20instance%3D%22host%3A9810%22%2C%20\
@@ -48,6 +48,7 @@ async fn an_alert_and_its_end_come_to_its_channel_and_to_the_administrator_in_en
     for channel in ["critical", "administrator"] {
         let [message] = office.exactly(channel).await;
         assert_eq!(message.title(), "🚨 CRITICAL: ticker is down");
+        assert_eq!(message.content(), "", "Debian's Alertmanager has no content");
         assert_eq!(
             message.description(),
             format!(
@@ -77,11 +78,11 @@ async fn alerts_of_one_kind_come_together_and_their_ends_are_told_apart_in_japan
     let [message] = office.exactly("warning").await;
     assert_eq!(message.title(), "⚠️ 警告 3 件: BankenProbeDown (bot)");
     let since = starts_at(&alerts[0]);
-    let (lines, links) = message.description().rsplit_once('\n').unwrap();
+    let (listed, last) = message.description().rsplit_once('\n').unwrap();
     let names = ["api", "gateway", "ticker"];
     let expected = names.map(|probe| format!("• {probe} が停止しています · host:9810 · <t:{since}:R>"));
-    assert_eq!(lines.lines().map(|line| shifted(line, since)).collect::<Vec<_>>(), expected);
-    assert!(links.starts_with(&format!("[対処手順]({RUNBOOK}) · [ダッシュボード](")), "{links}");
+    assert_eq!(listed.lines().map(|line| shifted(line, since)).collect::<Vec<_>>(), expected);
+    assert!(last.starts_with(&format!("[対処手順]({RUNBOOK}) · [ダッシュボード](")), "{last}");
     alertmanager.post(&[resolved(&alerts[1])]).await;
     let [_, message] = office.exactly("warning").await;
     assert_eq!(message.title(), "⚠️ 警告 2 件(復旧 1 件): BankenProbeDown (bot)");
