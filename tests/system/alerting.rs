@@ -7,7 +7,6 @@ mod heard;
 mod inhibition;
 mod limits;
 mod messages;
-mod pace;
 mod rendered;
 mod routes;
 mod scenarios;

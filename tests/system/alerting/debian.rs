@@ -173,9 +173,9 @@ fn nothing_else_changes_where_the_shipped_configuration_is_made_fit_for_debian()
     let places = Places::prepare(folder.path(), "ja", "http://127.0.0.1:1");
     let shipped = super::shipped();
     let adapted = adapted(&shipped, &places).unwrap();
-    let mut after = adapted.lines();
+    let [before, mut after] = [&shipped, &adapted].map(|text| text.lines());
     let mut changed = Vec::new();
-    for line in shipped.lines() {
+    for line in before {
         if line.trim_start().starts_with("content: ") {
             changed.push((line.trim().split(' ').next().unwrap(), String::new()));
             continue;

@@ -1,5 +1,6 @@
 //! The graver alert speaks for the milder one of the same name and target, and for no other.
 
+use super::servers::Alertmanager;
 use super::{Office, alert, debian, of_the_project, shipped};
 use crate::support::eventually;
 use serde_json::Value;
@@ -81,19 +82,14 @@ async fn the_graver_alert_silences_the_milder_one_of_the_same_target_and_nothing
         for severity in *severities {
             let alert = of_severity(name, target, severity);
             let state = if silenced.contains(severity) { "suppressed" } else { "active" };
-            expected.insert(alert["labels"].to_string(), state);
+            expected.insert(alert["labels"].to_string(), state.to_owned());
             alerts.push(alert);
         }
     }
     alertmanager.post(&alerts).await;
-    eventually("every alert is as it should be", async || {
-        let seen = alertmanager.alerts().await;
-        let state = |alert: &Value| alert["status"]["state"].as_str().unwrap().to_owned();
-        let ready = seen.len() == expected.len() && seen.iter().all(|alert| state(alert) != "unprocessed");
-        let seen: BTreeMap<_, _> = seen.iter().map(|alert| (alert["labels"].to_string(), state(alert))).collect();
-        ready.then(|| assert!(seen.iter().all(|(labels, state)| expected[labels] == state), "{seen:#?} {expected:#?}"))
-    })
-    .await;
+    // It takes alerts in one after the other, and an alert is active until the graver one is known.
+    eventually("every alert is as it should be", async || (states(&alertmanager).await == expected).then_some(()))
+        .await;
     // What is silenced comes into no channel: each name is one message in its channel, and those that are wholly silenced are none.
     for (channel, severity, wanted) in [
         ("critical", "CRITICAL", &["A", "BankenDown", "Disk", "Field", "Host", "Job", "Log", "Remedy"][..]),
@@ -107,6 +103,14 @@ async fn the_graver_alert_silences_the_milder_one_of_the_same_target_and_nothing
         assert_eq!(names, wanted, "{channel}");
         assert!(messages.iter().all(|message| message.title().contains(severity)), "{messages:#?}");
     }
+    assert_eq!(states(&alertmanager).await, expected, "and it stays so");
+}
+
+/// What becomes of each alert, by its labels.
+async fn states(alertmanager: &Alertmanager) -> BTreeMap<String, String> {
+    let alerts = alertmanager.alerts().await;
+    let state = |alert: &Value| alert["status"]["state"].as_str().unwrap().to_owned();
+    alerts.iter().map(|alert| (alert["labels"].to_string(), state(alert))).collect()
 }
 
 /// `A` of `⚠️ WARNING ×2: A` and of `⚠️ WARNING: A warning`.

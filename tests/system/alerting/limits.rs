@@ -9,11 +9,8 @@ fn long(status: &str, text: &str) -> Value {
     let labels = [("alertname", text), ("severity", "critical"), ("group", text), ("instance", text), ("probe", text)];
     // As long as links may be, where the text itself cannot be one.
     let link = |most: usize| {
-        if text.chars().all(|c| c.is_ascii_alphanumeric()) {
-            format!("http://h/{text}")
-        } else {
-            format!("http://h/{}", "x".repeat(most - 2))
-        }
+        let fits = text.chars().all(|c| c.is_ascii_alphanumeric());
+        format!("http://h/{}", if fits { text.to_owned() } else { "x".repeat(most - 2) })
     };
     let (runbook, dashboard) = (link(200), link(400));
     let annotations = [
@@ -77,14 +74,14 @@ fn keeps_within_the_limits(language: &str) {
 
 /// The last line is links and nothing but links, where there are any.
 fn links_are_whole(message: &str, shape: &str) {
-    let Some(last) = message.lines().find(|line| line.starts_with('[')) else {
+    let Some(line) = message.lines().find(|line| line.starts_with('[')) else {
         assert!(!message.contains("]("), "{shape}: {message}");
         return;
     };
-    let link = r"\[[^\]]+\]\(https?://[^\s()<>]+\)";
-    let only_links = regex::Regex::new(&format!("^{link}( · {link})*$")).unwrap();
-    assert!(only_links.is_match(last), "{shape}: {last}");
-    assert_eq!(message.lines().last(), Some(last), "{shape}");
+    let one = r"\[[^\]]+\]\(https?://[^\s()<>]+\)";
+    let links = regex::Regex::new(&format!("^{one}( · {one})*$")).unwrap();
+    assert!(links.is_match(line), "{shape}: {line}");
+    assert_eq!(message.lines().last(), Some(line), "{shape}");
 }
 
 /// No line but the links takes more than the table in the templates allows it.

@@ -78,11 +78,11 @@ async fn alerts_of_one_kind_come_together_and_their_ends_are_told_apart_in_japan
     let [message] = office.exactly("warning").await;
     assert_eq!(message.title(), "⚠️ 警告 3 件: BankenProbeDown (bot)");
     let since = starts_at(&alerts[0]);
-    let (listed, ways) = message.description().rsplit_once('\n').unwrap();
+    let (listed, last) = message.description().rsplit_once('\n').unwrap();
     let names = ["api", "gateway", "ticker"];
     let expected = names.map(|probe| format!("• {probe} が停止しています · host:9810 · <t:{since}:R>"));
     assert_eq!(listed.lines().map(|line| shifted(line, since)).collect::<Vec<_>>(), expected);
-    assert!(ways.starts_with(&format!("[対処手順]({RUNBOOK}) · [ダッシュボード](")), "{ways}");
+    assert!(last.starts_with(&format!("[対処手順]({RUNBOOK}) · [ダッシュボード](")), "{last}");
     alertmanager.post(&[resolved(&alerts[1])]).await;
     let [_, message] = office.exactly("warning").await;
     assert_eq!(message.title(), "⚠️ 警告 2 件(復旧 1 件): BankenProbeDown (bot)");
