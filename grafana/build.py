@@ -10,8 +10,8 @@ import json
 import pathlib
 import sys
 
-from banken_dashboards import alerts, check, databases, exporter, host, overview, performance
-from banken_dashboards.render import dashboard_json, notes
+from builders import alerts, check, databases, exporter, host, overview, performance
+from builders.render import dashboard_json, notes
 
 HERE = pathlib.Path(__file__).resolve().parent
 PAGES = {"overview": overview, "check": check, "alerts": alerts, "performance": performance, "databases": databases, "host": host,

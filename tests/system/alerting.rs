@@ -7,6 +7,7 @@ mod heard;
 mod inhibition;
 mod limits;
 mod messages;
+mod pace;
 mod rendered;
 mod routes;
 mod scenarios;
