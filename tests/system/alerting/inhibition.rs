@@ -7,9 +7,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Labels of metrics that name no target of an alert: what gathers targets, what says something about one, what is a value.
-const NO_TARGETS: [&str; 17] = [
-    "bound", "cause", "fstype", "group", "kind", "mode", "phase", "reason", "result", "revision", "role", "rustc",
-    "severity", "state", "status", "version", "window",
+const NO_TARGETS: [&str; 18] = [
+    "bound", "cause", "fstype", "group", "kind", "mode", "outcome", "phase", "reason", "result", "revision", "role",
+    "rustc", "severity", "state", "status", "version", "window",
 ];
 
 #[test]
