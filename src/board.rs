@@ -10,6 +10,7 @@ mod log_cell;
 mod own;
 mod probe_cell;
 mod record;
+mod remedy_cell;
 pub mod report;
 
 pub use blame::{Blame, Dependency};
@@ -24,6 +25,9 @@ pub use log_cell::{
 pub use own::{Own, Saves};
 pub use probe_cell::{Descriptor, ProbeCell};
 pub use record::{Change, LATENCY_BOUNDS, LastRun, Record};
+pub use remedy_cell::{
+    DEEDS_KEPT, Deed, Outcome, RECOVERY_BOUNDS, RemedyCell, RemedyDescriptor, RemedyRecord, RemedyState, Suppression,
+};
 
 use crate::health::{Status, Transition};
 use crate::observation::{Observation, Readings};
@@ -56,6 +60,7 @@ pub struct Board {
     probes: List<ProbeCell>,
     logs: List<LogCell>,
     jobs: List<JobCell>,
+    remedies: List<RemedyCell>,
     /// About Banken itself.
     pub own: Own,
 }
@@ -74,6 +79,11 @@ impl Board {
     /// The jobs as they are now.
     pub fn jobs(&self) -> Arc<[Arc<JobCell>]> {
         self.jobs.get()
+    }
+
+    /// The remedies as they are now.
+    pub fn remedies(&self) -> Arc<[Arc<RemedyCell>]> {
+        self.remedies.get()
     }
 
     /// The cell of one probe.
@@ -116,6 +126,11 @@ impl Board {
     /// Puts other jobs in place of all.
     pub fn replace_jobs(&self, cells: Vec<Arc<JobCell>>) {
         self.jobs.replace(cells);
+    }
+
+    /// Puts other remedies in place of all.
+    pub fn replace_remedies(&self, cells: Vec<Arc<RemedyCell>>) {
+        self.remedies.replace(cells);
     }
 
     /// How many probes have not run yet; none when the first round is done.

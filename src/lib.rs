@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod net;
 pub mod observation;
 pub mod probe;
+pub mod remedy;
 pub mod schedule;
 pub mod shipped;
 pub mod state;

@@ -2,10 +2,12 @@
 
 mod jobs;
 mod logs;
+mod remedies;
 mod words;
 
 pub use jobs::{JobCheck, RunLine};
 pub use logs::{Found, LogCheck};
+pub use remedies::{DeedLine, RemedyCheck};
 pub use words::{Ago, Fact, clock_time, extent, rfc3339};
 
 use super::{Board, ProbeCell, Record};
@@ -67,6 +69,9 @@ pub struct Report {
     /// Every job by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<String, JobCheck>,
+    /// Every remedy by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub remedies: BTreeMap<String, RemedyCheck>,
     /// What the host probe measured, by subject.
     pub metrics: BTreeMap<String, BTreeMap<String, f64>>,
 }
@@ -84,11 +89,16 @@ impl Report {
         let jobs = board.jobs();
         let jobs: BTreeMap<_, _> =
             jobs.iter().map(|cell| (cell.descriptor().name.clone(), JobCheck::of(cell, now))).collect();
+        let remedies = board.remedies();
+        let remedies: BTreeMap<_, _> =
+            remedies.iter().map(|cell| (cell.descriptor().name.clone(), RemedyCheck::of(cell))).collect();
         let standings = (checks.values().map(|check| (check.state, check.severity)))
             // Lines are written by strangers: what they say alone is for today, and condemns nothing.
             .chain(logs.values().map(|check| (check.state, check.severity.map(|s| s.min(Severity::Warning)))))
             // A job without a run is not a doubt: it is late once it should have run.
-            .chain(jobs.values().filter(|check| check.state != Status::Unknown).map(|c| (c.state, c.severity)));
+            .chain(jobs.values().filter(|check| check.state != Status::Unknown).map(|c| (c.state, c.severity)))
+            // One that gave up needs a person.
+            .chain(remedies.values().map(|remedy| (Status::Healthy, remedy.severity)));
         let overall = standings.map(|(state, severity)| Overall::of(state, severity)).max();
         Self {
             timestamp: rfc3339(now),
@@ -98,6 +108,7 @@ impl Report {
             checks,
             logs,
             jobs,
+            remedies,
         }
     }
 }

@@ -6,7 +6,7 @@ mod remedies;
 
 pub use jobs::{JobView, PER_JOB};
 pub use logs::{LogView, PER_LOG};
-pub use remedies::PER_REMEDY;
+pub use remedies::{PER_REMEDY, RemedyView};
 
 use crate::board::{Blame, Board, Histogram, ProbeCell, Record};
 use crate::health::Status;

@@ -1,6 +1,6 @@
 //! Encodes the board through prometheus-client, with label sets that were rendered once.
 
-use super::catalogue::{JobView, LogView, OWN, PER_JOB, PER_LOG, PER_PROBE, ProbeView};
+use super::catalogue::{JobView, LogView, OWN, PER_JOB, PER_LOG, PER_PROBE, PER_REMEDY, ProbeView, RemedyView};
 use super::own_process;
 use super::samples::Samples;
 use crate::board::{Board, JOB_DURATION, LOG_SIZE, ProbeCell};
@@ -86,6 +86,7 @@ impl Collector for BoardCollector {
         }
         self.logs(&mut encoder)?;
         self.jobs(&mut encoder)?;
+        self.remedies(&mut encoder)?;
         let signals = cells.iter().flat_map(|cell| cell.descriptor().limits.iter().map(|limit| limit.signal));
         for family in distinct(signals.map(|signal| signal.threshold)) {
             let mut metric = begin(&mut encoder, family)?;
@@ -140,6 +141,21 @@ impl BoardCollector {
         }
         let owners = cells.iter().map(|cell| (cell.labels(), cell.descriptor().limits.as_slice()));
         thresholds(encoder, JOB_DURATION.threshold, owners)
+    }
+
+    fn remedies(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let cells = self.board.remedies();
+        if cells.is_empty() {
+            return Ok(());
+        }
+        for row in PER_REMEDY {
+            let mut metric = begin(encoder, &row.family)?;
+            for cell in cells.iter() {
+                let mut samples = Samples::of(&mut metric, &row.family, cell.labels());
+                cell.read(|record| (row.write)(&RemedyView { cell, record }, &mut samples))?;
+            }
+        }
+        Ok(())
     }
 }
 

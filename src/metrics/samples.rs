@@ -47,7 +47,7 @@ impl<'a, 'e> Samples<'a, 'e> {
     }
 
     /// A sample with one label of the family's own, already rendered: `state="healthy"`.
-    pub fn labelled(&mut self, label: &'static str, value: f64) -> fmt::Result {
+    pub fn labelled(&mut self, label: &str, value: f64) -> fmt::Result {
         self.sample(Set { base: self.base.text_before_others(), own: label }, value)
     }
 
