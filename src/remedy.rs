@@ -4,4 +4,10 @@
 //! down before it is done. The actions are in [`action`], one file each.
 
 pub mod action;
+pub mod journal;
+mod plan;
 pub mod policy;
+mod spec;
+
+pub use plan::{Condition, LogFacts, Plan, ProbeFacts, Surroundings, Trigger};
+pub use spec::{Crossed, Spec, Verify, When};
