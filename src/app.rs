@@ -10,6 +10,7 @@ use crate::config::{Config, ConfigError, Source};
 use crate::metrics::Exposition;
 use crate::observation::unix_now;
 use crate::probe::{Plan, Worker};
+use crate::remedy::{Remedies, Taken};
 use crate::schedule::{Pulse, RELOAD_GRACE, Scheduler, Task, end_all};
 use crate::web::{self, ReloadRequest};
 use anyhow::Context as _;
@@ -45,7 +46,7 @@ pub fn descriptor(plan: &Plan) -> Descriptor {
 /// What a reload did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
-    /// Probes, logs and jobs that are new.
+    /// Probes, logs, jobs and remedies that are new.
     pub added: usize,
     /// Those that were built anew because something about them changed.
     pub changed: usize,
@@ -55,6 +56,15 @@ pub struct Summary {
     pub kept: usize,
     /// What the new configuration asks for and only a restart can give.
     pub needs_restart: Option<String>,
+}
+
+impl Summary {
+    fn add(&mut self, taken: Taken) {
+        self.added += taken.added;
+        self.changed += taken.changed;
+        self.removed += taken.removed;
+        self.kept += taken.kept;
+    }
 }
 
 impl std::fmt::Display for Summary {
@@ -83,6 +93,7 @@ pub struct App {
     listen: SocketAddr,
     running: HashMap<String, Running>,
     senses: Senses,
+    remedies: Remedies,
     hangup: Signal,
     reload_requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
 }
@@ -102,11 +113,13 @@ impl App {
         tokio::spawn(async move { beating.beat().await });
         let concurrency = limits::concurrency();
         tracing::debug!(concurrency, "permits for runs");
-        let needs_state = !config.logs.is_empty() || !config.jobs.is_empty();
+        let needs_state = !config.logs.is_empty() || !config.jobs.is_empty() || !config.remedies.is_empty();
         let senses = Senses::new(&board, &config.state_dir, needs_state)?;
+        let remedies = Remedies::new(&board, senses.store(), &config.state_dir, Arc::new(|_| None));
         let mut app = Self {
             source,
             senses,
+            remedies,
             scheduler: Scheduler::new(Arc::clone(&board), concurrency, pulse),
             board,
             listen: config.listen,
@@ -127,7 +140,7 @@ impl App {
     /// What is watched, in words: `12 probes, 2 logs, 1 job`.
     pub fn extent(&self) -> String {
         let (logs, jobs) = self.senses.counts();
-        extent(self.running.len(), logs, jobs)
+        extent(self.running.len(), logs, jobs, self.remedies.count())
     }
 
     /// Serves and watches until `end` comes, then drains.
@@ -164,7 +177,7 @@ impl App {
         stop.send_replace(true);
         let deadline = Instant::now() + DRAIN;
         let tasks = self.running.into_values().map(|running| running.task).collect();
-        tokio::join!(end_all(tasks, deadline), self.senses.end(deadline));
+        tokio::join!(end_all(tasks, deadline), self.senses.end(deadline), self.remedies.end(deadline));
         if let Some(serving) = serving {
             // A panic in a connection's task is not a reason to end with an error.
             let _ = serving.await;
@@ -241,6 +254,7 @@ impl App {
         end_all(former.into_values().map(|running| running.task).collect(), Instant::now() + RELOAD_GRACE).await;
         self.swap(kept, fresh, &inherited);
         self.senses.take(config.logs, config.jobs, &mut summary, Instant::now() + RELOAD_GRACE).await;
+        summary.add(self.remedies.take(config.remedies, config.repair).await);
         self.board.own.set_reload(true, unix_now());
         summary
     }

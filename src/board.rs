@@ -23,7 +23,7 @@ pub use log_cell::{
     PatternDescriptor, PatternRecord, SavedLog,
 };
 pub use own::{Own, Saves};
-pub use probe_cell::{Descriptor, ProbeCell};
+pub use probe_cell::{Descriptor, Pace, ProbeCell, Seen};
 pub use record::{Change, LATENCY_BOUNDS, LastRun, Record};
 pub use remedy_cell::{
     DEEDS_KEPT, Deed, Outcome, RECOVERY_BOUNDS, RemedyCell, RemedyDescriptor, RemedyRecord, RemedyState, Suppression,

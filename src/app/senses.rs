@@ -65,6 +65,11 @@ impl Senses {
         Arc::clone(&self.jobs)
     }
 
+    /// What keeps the state, if anything does.
+    pub fn store(&self) -> Option<Store> {
+        self.store.clone()
+    }
+
     /// Where state is kept.
     pub fn state_dir(&self) -> &Path {
         &self.state_dir

@@ -1,11 +1,11 @@
 //! The cell of one probe.
 
 use super::{Blame, Dependency, Record};
-use crate::health::{Limit, Policy, Transition};
+use crate::health::{Limit, Policy, Transition, Verdict};
 use crate::observation::{Audience, Family, Labels, Observation, Reading, Readings, Reason};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// What a cell knows about its probe beside what it saw.
@@ -31,6 +31,29 @@ pub struct Descriptor {
     pub depends_on: Vec<String>,
 }
 
+/// How eager the runner of a probe should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// As configured.
+    #[default]
+    Ordinary,
+    /// No run begins before this moment: what is probed is being repaired.
+    Held(Instant),
+    /// Again so long after the last run began: what is done next hangs on it.
+    Urgent(Duration),
+}
+
+/// What a run said, for whoever decides by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// When the run began.
+    pub started: Instant,
+    /// What it says about the target.
+    pub verdict: Verdict,
+    /// Since when the target fails, while an incident is confirmed and open.
+    pub unhealthy_since: Option<Instant>,
+}
+
 /// The latest of one probe.
 #[derive(Debug)]
 pub struct ProbeCell {
@@ -39,6 +62,8 @@ pub struct ProbeCell {
     name_label: Labels,
     dependencies: Vec<Dependency>,
     asked: Notify,
+    pace: Mutex<Pace>,
+    seen: watch::Sender<Option<Seen>>,
     record: Mutex<Record>,
 }
 
@@ -61,8 +86,16 @@ impl ProbeCell {
         let labels = Labels::render(&pairs);
         let name_label = Labels::render(&[("probe", &descriptor.name)]);
         let dependencies = descriptor.depends_on.iter().map(|name| Dependency::on(name)).collect();
-        let asked = Notify::new();
-        Self { descriptor, labels, name_label, dependencies, asked, record: Mutex::new(record) }
+        Self {
+            descriptor,
+            labels,
+            name_label,
+            dependencies,
+            asked: Notify::new(),
+            pace: Mutex::default(),
+            seen: watch::Sender::new(None),
+            record: Mutex::new(record),
+        }
     }
 
     /// Name, kind, group, thresholds.
@@ -95,8 +128,39 @@ impl ProbeCell {
         self.asked.notified().await;
     }
 
+    /// How eager its runner should be.
+    pub fn pace(&self) -> Pace {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes that, from now on.
+    pub fn set_pace(&self, pace: Pace) {
+        let mut current = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current != pace {
+            *current = pace;
+            self.asked.notify_one();
+        }
+    }
+
+    /// What each run says, from the latest one on. It ends when another cell takes over.
+    pub fn runs(&self) -> watch::Receiver<Option<Seen>> {
+        let mut runs = self.seen.subscribe();
+        runs.mark_changed();
+        runs
+    }
+
     pub(super) fn publish(&self, seen: Observation, blame: Blame, now: Instant) -> (Option<Transition>, Readings) {
-        self.locked().take(seen, &self.descriptor, blame, now)
+        let started = now.checked_sub(seen.duration).unwrap_or(now);
+        let (verdict, result, unhealthy_since) = {
+            let mut record = self.locked();
+            let verdict = Record::verdict(&seen);
+            let result = record.take(seen, &self.descriptor, blame, now);
+            (verdict, result, record.unhealthy_since())
+        };
+        if self.seen.receiver_count() > 0 {
+            self.seen.send_replace(Some(Seen { started, verdict, unhealthy_since }));
+        }
+        result
     }
 
     /// Looks at the record; `look` must be quick, because a run that ends waits for it.

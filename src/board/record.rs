@@ -178,6 +178,20 @@ impl Record {
         if self.state.is_failing() { self.blamed.or(failing) } else { Blame::NOBODY }
     }
 
+    /// What a run says about the target.
+    pub(super) fn verdict(observation: &Observation) -> Verdict {
+        match &observation.outcome {
+            Ok(()) => Verdict::Success,
+            Err(failure) if failure.reason == Reason::Local => Verdict::Unknown,
+            Err(_) => Verdict::Failure,
+        }
+    }
+
+    /// Since when the target fails, while an incident is confirmed and open.
+    pub fn unhealthy_since(&self) -> Option<Instant> {
+        self.failing_since.filter(|_| self.state.is_unhealthy())
+    }
+
     /// Takes what a run saw, and which of its dependencies failed then.
     pub(super) fn take(
         &mut self,
@@ -186,11 +200,7 @@ impl Record {
         blame: Blame,
         now: Instant,
     ) -> (Option<Transition>, Readings) {
-        let verdict = match &observation.outcome {
-            Ok(()) => Verdict::Success,
-            Err(failure) if failure.reason == Reason::Local => Verdict::Unknown,
-            Err(_) => Verdict::Failure,
-        };
+        let verdict = Self::verdict(&observation);
         let (next, transition) = self.state.step(descriptor.policy, verdict);
         self.account(next, transition, now);
         self.state = next;

@@ -7,7 +7,7 @@ use crate::board::RemedyDescriptor;
 use crate::health::Levels;
 use crate::observation::Severity;
 use crate::values::Invalid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a remedy may look at, as far as its configuration must fit to it.
@@ -21,6 +21,8 @@ pub struct Surroundings {
     pub jobs: Vec<String>,
     /// Whether alerts can be received at all.
     pub takes_alerts: bool,
+    /// The names of what is written with a mistake: it is unknown, and not missing.
+    pub mistaken: BTreeSet<String>,
 }
 
 /// What is known of a probe before it runs.
@@ -258,7 +260,10 @@ impl Spec {
             parts.push((format!("{} (its timeout)", block.kind().name), block.timeout()));
             if index < last && block.kind().effect != Effect::Looks {
                 let look = facts.look() * rules.failures;
-                parts.push((format!("until {} is known not to have helped", block.kind().name), rules.start_grace + look));
+                parts.push((
+                    format!("until {} is known not to have helped", block.kind().name),
+                    rules.start_grace + look,
+                ));
             }
         }
         parts.push(("start_grace".into(), rules.start_grace));
@@ -313,7 +318,7 @@ impl ProbeFacts {
 impl Surroundings {
     fn probe(&self, name: &str, path: &str, invalid: &mut Vec<Invalid>) -> Option<&ProbeFacts> {
         let found = self.probes.get(name);
-        if found.is_none() {
+        if found.is_none() && !self.mistaken.contains(name) {
             invalid.push(Invalid::new(path, unknown("probe", name, self.probes.keys())));
         }
         found
@@ -321,7 +326,7 @@ impl Surroundings {
 
     fn log(&self, name: &str, path: &str, invalid: &mut Vec<Invalid>) -> Option<&LogFacts> {
         let found = self.logs.get(name);
-        if found.is_none() {
+        if found.is_none() && !self.mistaken.contains(name) {
             invalid.push(Invalid::new(path, unknown("log", name, self.logs.keys())));
         }
         found
@@ -386,7 +391,13 @@ impl When {
         }
     }
 
-    fn down(&self, names: &[String], key: &str, around: &Surroundings, invalid: &mut Vec<Invalid>) -> Option<Condition> {
+    fn down(
+        &self,
+        names: &[String],
+        key: &str,
+        around: &Surroundings,
+        invalid: &mut Vec<Invalid>,
+    ) -> Option<Condition> {
         for (index, name) in names.iter().enumerate() {
             let path = if key == "probe" { key.to_owned() } else { format!("{key}[{index}]") };
             around.probe(name, &path, invalid);
@@ -420,7 +431,7 @@ impl When {
         if self.late != Some(true) {
             invalid.push(Invalid::new("late", "say what about the job: add late: true"));
         }
-        if !around.jobs.contains(job) {
+        if !around.jobs.contains(job) && !around.mistaken.contains(job) {
             let message = format!("there is no job {job:?} that can be late: add it under jobs: with every or cron");
             invalid.push(Invalid::new("job", message));
         }
@@ -431,7 +442,8 @@ impl When {
     fn alerted(&self, around: &Surroundings, invalid: &mut Vec<Invalid>) -> Option<Condition> {
         let labels = self.alert.clone()?;
         if labels.is_empty() {
-            invalid.push(Invalid::new("alert", "every alert would do: write at least one label, as in { alertname: … }"));
+            invalid
+                .push(Invalid::new("alert", "every alert would do: write at least one label, as in { alertname: … }"));
         }
         if !around.takes_alerts {
             let message = "alerts are only taken with a token: add repair: { webhook_token: { file: … } }";
@@ -461,7 +473,9 @@ impl Crossed {
     fn condition(&self, around: &Surroundings, invalid: &mut Vec<Invalid>) -> Option<Condition> {
         let mut mistakes = Vec::new();
         let (limits, what, name) = match (&self.probe, &self.log) {
-            (Some(name), None) => (around.probe(name, "probe", &mut mistakes).map(|facts| &facts.limits), "probe", name),
+            (Some(name), None) => {
+                (around.probe(name, "probe", &mut mistakes).map(|facts| &facts.limits), "probe", name)
+            }
             (None, Some(name)) => (around.log(name, "log", &mut mistakes).map(|facts| &facts.limits), "log", name),
             _ => {
                 let message = "of what? add exactly one of probe and log";
@@ -470,14 +484,12 @@ impl Crossed {
             }
         };
         let set = limits.and_then(|limits| limits.get(&self.signal));
-        let reached = |levels: &Levels| Severity::ALL.into_iter().any(|s| s >= self.severity && levels.get(s).is_some());
+        let reached =
+            |levels: &Levels| Severity::ALL.into_iter().any(|s| s >= self.severity && levels.get(s).is_some());
         if limits.is_some() && !set.is_some_and(reached) {
             let message = format!(
                 "the {what} {name:?} has no threshold on {} of {} or graver: add thresholds: {{ {}: {{ {}: … }} }} to it",
-                self.signal,
-                self.severity,
-                self.signal,
-                self.severity
+                self.signal, self.severity, self.signal, self.severity
             );
             mistakes.push(Invalid::new("signal", message));
         }

@@ -86,8 +86,8 @@ pub enum Event {
     Tick,
     /// What [`Decision::Act`] asked for was written down and begins.
     Begun,
-    /// It could not be written down.
-    NotWritten,
+    /// It is not begun after all: it could not be written down, or the kill switch was set at the last moment.
+    Withheld(Suppression),
     /// It ended.
     Ended(Ended),
     /// A person has taken note.
@@ -114,7 +114,7 @@ pub enum Decision {
     Open,
     /// It would act and does not.
     Suppress(Suppression),
-    /// Write the intent down, then take this step: [`Event::Begun`], or [`Event::NotWritten`].
+    /// Write the intent down, then take this step: [`Event::Begun`], or [`Event::Withheld`].
     Act {
         /// From 1.
         attempt: u32,
@@ -280,7 +280,10 @@ impl Walk {
             Event::Looked(look) => self.looked(look, now, jitter, rules, &mut out),
             Event::Tick => self.waited_in_vain(now, jitter, rules, &mut out),
             Event::Begun => self.begun(now, rules),
-            Event::NotWritten => self.hold(Suppression::Journal, &mut out),
+            Event::Withheld(why) => {
+                self.hold(why, &mut out);
+                return out;
+            }
             Event::Ended(ended) => self.ended(ended, now, jitter, rules, &mut out),
             Event::Acknowledged => self.acknowledged(&mut out),
             Event::Asked => self.asked(now, &mut out),

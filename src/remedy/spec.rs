@@ -1,12 +1,16 @@
 //! What is written under `remedies:`.
 
 use super::action;
+use super::switches::LONGEST_PAUSE;
+use crate::jobs::{Cron, time_zone};
 use crate::observation::Severity;
-use crate::values::{Invalid, Period, check_name};
+use crate::values::{Invalid, Period, Secret, check_name};
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// One entry under `remedies:`, as it is written.
@@ -173,6 +177,125 @@ impl Spec {
         }
         if self.retry_delay > self.max_retry_delay {
             invalid.push(Invalid::new("retry_delay", "longer than max_retry_delay: shorten it, or raise that"));
+        }
+    }
+}
+
+/// The block `repair:`: what holds for all remedies.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Repair {
+    /// While this file exists, nothing is repaired; without it `no-repair` in `remedies` below `state_dir`.
+    pub kill_switch: Option<PathBuf>,
+    /// When nothing is repaired, because people are at work. Each window ends by itself.
+    pub maintenance: Vec<Window>,
+    /// What Alertmanager must send as `Authorization: Bearer …` with its webhook; without it no alerts are taken.
+    pub webhook_token: Option<Secret>,
+}
+
+/// A maintenance window. Exactly one of `cron` and `from` must be there.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(try_from = "WrittenWindow")]
+#[schemars(with = "WrittenWindow")]
+pub struct Window {
+    opens: Opens,
+    lasting: Duration,
+    /// Of these remedies; of all where there are none.
+    pub remedies: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Opens {
+    Again(Cron),
+    Once(f64),
+}
+
+/// A maintenance window as it is written. Exactly one of `cron` and `from` must be there.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "MaintenanceWindow")]
+struct WrittenWindow {
+    /// When it opens, again and again: minute, hour, day of the month, month, day of the week, as in crontab(5).
+    cron: Option<String>,
+    /// The time zone of `cron`, by its IANA name; UTC without it.
+    time_zone: Option<String>,
+    /// When it opens, once: RFC 3339, as in 2026-12-31T22:00:00+09:00.
+    from: Option<String>,
+    /// How long it stays open; at most 7days.
+    #[serde(rename = "for")]
+    lasting: Period,
+    /// Of these remedies; of all where there are none.
+    #[serde(default)]
+    remedies: Vec<String>,
+}
+
+impl TryFrom<WrittenWindow> for Window {
+    type Error = String;
+
+    fn try_from(written: WrittenWindow) -> Result<Self, String> {
+        let WrittenWindow { cron, time_zone: zone, from, lasting, remedies } = written;
+        if lasting.0 > LONGEST_PAUSE || lasting.0.is_zero() {
+            return Err("for: a window stays open for more than nothing, and for at most 7days".into());
+        }
+        let opens = match (cron, from) {
+            (Some(line), None) => {
+                let zone = zone.as_deref().map_or(Ok(TimeZone::UTC), time_zone)?;
+                Opens::Again(Cron::parse(&line, zone)?)
+            }
+            (None, Some(text)) if zone.is_none() => {
+                let at: jiff::Timestamp = text.parse().map_err(|error| {
+                    format!("from: {text:?} is no time ({error}): write it as in 2026-12-31T22:00:00+09:00")
+                })?;
+                Opens::Once(at.as_millisecond() as f64 / 1000.0)
+            }
+            (None, Some(_)) => return Err("time_zone goes with cron; from has an offset of its own".into()),
+            _ => return Err("when does it open? write exactly one of cron and from".into()),
+        };
+        Ok(Self { opens, lasting: lasting.0, remedies })
+    }
+}
+
+impl Window {
+    /// Whether it is open at `now`, in seconds since the Unix epoch.
+    pub fn is_open(&self, now: f64) -> bool {
+        let earliest = now - self.lasting.as_secs_f64();
+        match &self.opens {
+            Opens::Again(cron) => cron.next(earliest).is_some_and(|opened| opened <= now),
+            Opens::Once(opened) => earliest < *opened && *opened <= now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(yaml: &str) -> Result<Window, String> {
+        serde_yaml::from_str(yaml).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_window_opens_by_the_clock_of_its_zone_and_closes_by_itself() {
+        let window = window("{ cron: '0 3 * * *', time_zone: Asia/Tokyo, for: 2h }").unwrap();
+        // 2026-11-28T18:00:00Z is 03:00 in Tokyo.
+        let opens = 1_795_888_800.0;
+        for (after, open) in [(-1.0, false), (0.0, true), (7199.0, true), (7200.0, false), (86_400.0, true)] {
+            assert_eq!(window.is_open(opens + after), open, "{after} s after it opens");
+        }
+    }
+
+    #[test]
+    fn a_window_that_would_never_end_or_has_no_beginning_is_refused() {
+        let once = window("{ from: '2026-12-31T22:00:00+09:00', for: 1h }").unwrap();
+        assert!(once.is_open(1_798_722_000.0) && !once.is_open(1_798_725_600.0));
+        for yaml in [
+            "{ cron: '0 3 * * *' }",
+            "{ for: 2h }",
+            "{ cron: '0 3 * * *', for: 30days }",
+            "{ cron: '0 3 * * *', from: '2026-12-31T22:00:00Z', for: 1h }",
+            "{ from: yesterday, for: 1h }",
+        ] {
+            assert!(window(yaml).is_err(), "{yaml}");
         }
     }
 }

@@ -103,7 +103,7 @@ fn sections(mut broken: Vec<Row>, fine: Vec<Row>) -> Vec<Section> {
 
 fn headline(report: &Report, broken: usize) -> String {
     let (probes, logs, jobs) = (report.checks.len(), report.logs.len(), report.jobs.len());
-    let all = extent(probes, logs, jobs);
+    let all = extent(probes, logs, jobs, 0);
     let of_all = if logs + jobs == 0 { all.clone() } else { (probes + logs + jobs).to_string() };
     match report.overall_status {
         Overall::Healthy => format!("All is well: {all} healthy"),

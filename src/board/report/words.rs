@@ -22,10 +22,11 @@ fn moment(at: f64) -> Option<OffsetDateTime> {
 }
 
 /// So many of each, in words; logs and jobs only where there are any.
-pub fn extent(probes: usize, logs: usize, jobs: usize) -> String {
-    let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
-    let mut words = vec![count(probes, "probe")];
-    words.extend([(logs, "log"), (jobs, "job")].into_iter().filter(|(n, _)| *n > 0).map(|(n, one)| count(n, one)));
+pub fn extent(probes: usize, logs: usize, jobs: usize, remedies: usize) -> String {
+    let count = |number: usize, one: &str, more: &str| format!("{number} {}", if number == 1 { one } else { more });
+    let others = [(logs, "log", "logs"), (jobs, "job", "jobs"), (remedies, "remedy", "remedies")];
+    let mut words = vec![count(probes, "probe", "probes")];
+    words.extend(others.into_iter().filter(|(n, ..)| *n > 0).map(|(n, one, more)| count(n, one, more)));
     words.join(", ")
 }
 

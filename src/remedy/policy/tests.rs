@@ -430,7 +430,7 @@ proptest! {
                     }
                     Event::Ended(ended)
                 }
-                Chance::Lost => Event::NotWritten,
+                Chance::Lost => Event::Withheld(Suppression::Journal),
                 Chance::Restart => {
                     let saved = serde_json::to_string(&walk).unwrap();
                     walk = serde_json::from_str(&saved).unwrap();
