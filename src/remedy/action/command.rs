@@ -1,4 +1,6 @@
 //! Runs a program of the user's own. Nothing of what is broken becomes a part of its arguments.
+//!
+//! What the program starts in the background lives on when it ends by itself, and is killed with it when it is cut off.
 
 use super::{Context, Done, Effect, Kind, Scene, Setback, Settings};
 use crate::machine::child::{Ended, Keep, Program, in_words};
@@ -99,7 +101,7 @@ impl Action {
         let redactor = Redactor::hiding(config.env.values().map(|secret| secret.expose().to_owned()));
         let room = MAX_OUTPUT.max(redactor.wanted_bytes());
         Self {
-            program: Program::new(program).args(args).env(env).dir(&config.dir),
+            program: Program::new(program).args(args).env(env).dir(&config.dir).sparing_what_it_started(),
             shown: config.argv.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" "),
             keep: Keep { stdout: room, stderr: room },
             redactor,
@@ -156,6 +158,24 @@ mod tests {
         assert!(lines[0].contains("touch") && !mark.exists(), "{lines:?}");
         action.act(&mut Scene::default()).await.unwrap();
         assert!(mark.exists());
+    }
+
+    #[tokio::test]
+    async fn what_it_starts_in_the_background_lives_on_unless_it_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let later = |rest: &str| format!("(sleep 0.3; touch {}) >/dev/null 2>&1 & {rest}", mark.display());
+        let cut = built(&format!("{{ argv: [ /bin/sh, -c, '{}' ] }}", later("sleep 60")));
+        let waiting = tokio::time::timeout(Duration::from_millis(100), cut.act(&mut Scene::default()));
+        assert!(waiting.await.is_err());
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert!(!mark.exists(), "it lived on although its program was cut off");
+        built(&format!("{{ argv: [ /bin/sh, -c, '{}' ] }}", later("exit 0"))).act(&mut Scene::default()).await.unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while !mark.exists() {
+            assert!(std::time::Instant::now() < deadline, "it was killed with its program");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     #[test]
