@@ -2,12 +2,12 @@
 
 use super::{FAILED, OK, complain, print};
 use crate::config::{Config, Source};
+use crate::observation::unix_now;
 use crate::remedy::action::{Action as _, Scene};
 use crate::remedy::journal::{self, Entry, What};
 use crate::remedy::requests::{self, Request};
 use crate::remedy::switches::{self, LONGEST_PAUSE, Pause};
 use crate::remedy::{self, Plan};
-use crate::observation::unix_now;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use std::fmt::Write as _;

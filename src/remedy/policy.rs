@@ -235,6 +235,11 @@ impl Walk {
         self.incident.and_then(|incident| incident.suppressed)
     }
 
+    /// Whether a person asked for what is being done.
+    pub fn is_asked(&self) -> bool {
+        self.incident.is_some_and(|incident| incident.asked)
+    }
+
     /// When it acted, the oldest first, for the breaker of the host.
     pub fn acted(&self) -> &VecDeque<Moment> {
         &self.acted

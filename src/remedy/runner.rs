@@ -117,7 +117,8 @@ impl Runner {
             Decision::Open => {
                 self.incident = format!("{remedy}-{}", (unix_now() * 1000.0) as u64);
                 self.scene = Scene::default();
-                let words = self.plan.condition.words.clone();
+                let asked = || "a person asked for one attempt".to_owned();
+                let words = if self.walk.is_asked() { asked() } else { self.plan.condition.words.clone() };
                 tracing::info!(remedy, incident = self.incident, condition = words, "an incident is open");
                 self.note(What::Opened, &words, None).await;
             }
@@ -187,7 +188,9 @@ impl Runner {
         let (action, effect) = (self.action(step), self.plan.rules.steps[step]);
         let own =
             |entry: &mut Entry| (entry.attempt, entry.step, entry.action) = (attempt, step as u32 + 1, action.into());
-        if let Err(why) = self.intend(own).await {
+        let mut intent = self.entry(What::Intent);
+        own(&mut intent);
+        if let Err(why) = self.intend(effect != Effect::Looks, intent).await {
             return Some(Event::Withheld(why));
         }
         let (remedy, incident) = (self.plan.name.clone(), self.incident.clone());
@@ -227,31 +230,30 @@ impl Runner {
     }
 
     /// Nothing is done that is not on disk before: the journal says what, the state says that it has begun.
-    async fn intend(&mut self, own: impl Fn(&mut Entry)) -> Result<(), Suppression> {
+    async fn intend(&mut self, changes: bool, entry: Entry) -> Result<(), Suppression> {
         let switches = Arc::clone(&self.shared.switches);
         // At the very last moment, not as it stood a second ago.
         if tokio::task::spawn_blocking(move || switches.is_killed()).await.unwrap_or(true) {
             return Err(Suppression::KillSwitch);
         }
-        let mut entry = self.entry(What::Intent);
-        own(&mut entry);
-        self.shared.write(entry).await.map_err(|error| self.cannot_write(&error))?;
         let now = self.shared.clock.now();
+        if changes && !self.walk.is_asked() && !self.shared.reserve(&self.plan.name, now) {
+            return Err(Suppression::Breaker);
+        }
         let before = self.walk.clone();
-        self.walk.step(Event::Begun, now, 0.0, &self.gates(), &self.plan.rules);
-        let saved = self.save().await;
-        if let Err(error) = saved {
+        let written = self.write_down(entry, now).await;
+        if let Err(error) = &written {
             self.walk = before;
-            return Err(self.cannot_write(&error));
+            tracing::error!(remedy = self.plan.name, %error, "what it intends to do cannot be written down, so it is not done");
         }
         self.shared.set_acted(&self.plan.name, self.walk.acted());
-        Ok(())
+        written.map_err(|_| Suppression::Journal)
     }
 
-    fn cannot_write(&self, error: &std::io::Error) -> Suppression {
-        let remedy = self.plan.name.as_str();
-        tracing::error!(remedy, %error, "what it intends to do cannot be written down, so it is not done");
-        Suppression::Journal
+    async fn write_down(&mut self, entry: Entry, now: Moment) -> std::io::Result<()> {
+        self.shared.write(entry).await?;
+        self.walk.step(Event::Begun, now, 0.0, &self.gates(), &self.plan.rules);
+        self.save().await
     }
 
     fn action(&self, step: usize) -> &'static str {

@@ -67,11 +67,25 @@ impl Shared {
         self.acted.lock().unwrap_or_else(PoisonError::into_inner).insert(remedy.to_owned(), acted.clone());
     }
 
+    /// Takes one of the actions that this host may see within an hour, unless they are spent: many remedies may want to act
+    /// at once. Until [`Shared::set_acted`] says how it was.
+    pub fn reserve(&self, remedy: &str, now: Moment) -> bool {
+        let mut acted = self.acted.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_left = recent(&acted, now) < HOST_ACTIONS;
+        if is_left {
+            acted.entry(remedy.to_owned()).or_default().push_back(now);
+        }
+        is_left
+    }
+
     /// Whether all remedies together have acted often enough.
     pub fn host_breaker(&self, now: Moment) -> bool {
-        let acted = self.acted.lock().unwrap_or_else(PoisonError::into_inner);
-        acted.values().flatten().filter(|moment| **moment + HOST_WITHIN > now).count() >= HOST_ACTIONS
+        recent(&self.acted.lock().unwrap_or_else(PoisonError::into_inner), now) >= HOST_ACTIONS
     }
+}
+
+fn recent(acted: &BTreeMap<String, VecDeque<Moment>>, now: Moment) -> usize {
+    acted.values().flatten().filter(|moment| **moment + HOST_WITHIN > now).count()
 }
 
 /// Whether two or more probes, and over half of all, are unhealthy by themselves: then the cause is none of them.

@@ -163,18 +163,36 @@ mod tests {
     #[tokio::test]
     async fn what_it_starts_in_the_background_lives_on_unless_it_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
-        let mark = folder.path().join("mark");
-        let later = |rest: &str| format!("(sleep 0.3; touch {}) >/dev/null 2>&1 & {rest}", mark.display());
-        let cut = built(&format!("{{ argv: [ /bin/sh, -c, '{}' ] }}", later("sleep 60")));
-        let waiting = tokio::time::timeout(Duration::from_millis(100), cut.act(&mut Scene::default()));
-        assert!(waiting.await.is_err());
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        assert!(!mark.exists(), "it lived on although its program was cut off");
-        built(&format!("{{ argv: [ /bin/sh, -c, '{}' ] }}", later("exit 0"))).act(&mut Scene::default()).await.unwrap();
+        let background = |file: &str, then: &str| {
+            let file = folder.path().join(file);
+            built(&format!(
+                "{{ argv: [ /bin/sh, -c, 'sleep 300 >/dev/null 2>&1 & echo $! > {}; {then}' ] }}",
+                file.display()
+            ))
+        };
+        let pid = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap_or_default().trim().to_owned();
+        let lives = |pid: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+        };
+        background("spared", "exit 0").act(&mut Scene::default()).await.unwrap();
+        assert!(lives(&pid("spared")));
+        let spared = rustix::process::Pid::from_raw(pid("spared").parse().unwrap()).unwrap();
+        rustix::process::kill_process(spared, rustix::process::Signal::KILL).unwrap();
+        let (cut, mut scene) = (background("cut", "exec sleep 300"), Scene::default());
+        let begun = async {
+            while pid("cut").is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            _ = cut.act(&mut scene) => panic!("it ended by itself"),
+            () = begun => {}
+        }
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while !mark.exists() {
-            assert!(std::time::Instant::now() < deadline, "it was killed with its program");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        while lives(&pid("cut")) {
+            assert!(std::time::Instant::now() < deadline, "it lives on although its program was cut off");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
