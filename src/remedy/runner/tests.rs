@@ -214,6 +214,7 @@ async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
 async fn the_kill_switch_holds_at_the_last_moment_and_nothing_acts_without_a_journal() {
     let mut stage = Stage::set();
     stage.take(stage.remedy("touch DIR/done", "armed: true,")).await;
+    std::fs::create_dir_all(stage.path("remedies")).unwrap();
     // Set after it was last looked at, which is once a second.
     std::fs::write(stage.path("remedies").join("no-repair"), "").unwrap();
     stage.runs("web", "ff").await;
