@@ -120,6 +120,10 @@ impl Runner {
                 let asked = || "a person asked for one attempt".to_owned();
                 let words = if self.walk.is_asked() { asked() } else { self.plan.condition.words.clone() };
                 tracing::info!(remedy, incident = self.incident, condition = words, "an incident is open");
+                // Saved before it is told: an incident that anybody has heard of is never forgotten.
+                if let Err(error) = self.save().await {
+                    tracing::error!(remedy = self.plan.name, %error, "where it stands cannot be saved");
+                }
                 self.note(What::Opened, &words, None).await;
             }
             Decision::Suppress(why) => self.suppressed(why).await,

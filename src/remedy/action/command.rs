@@ -1,6 +1,7 @@
 //! Runs a program of the user's own. Nothing of what is broken becomes a part of its arguments.
 //!
-//! What the program starts in the background lives on when it ends by itself, and is killed with it when it is cut off.
+//! It is told which incident it is for (`BANKEN_REMEDY`, `BANKEN_INCIDENT`, `BANKEN_ATTEMPT` in its environment), all of
+//! which Banken made up itself. What the program starts in the background lives on when it ends by itself, and is killed with it when it is cut off.
 
 use super::{Context, Done, Effect, Kind, Scene, Setback, Settings};
 use crate::machine::child::{Ended, Keep, Program, in_words};
@@ -123,8 +124,12 @@ impl super::Action for Action {
         Ok(vec![format!("would run {}", self.shown)])
     }
 
-    async fn act(&self, _: &mut Scene) -> Result<Done, Setback> {
-        let ended = self.program.run(self.keep).await?;
+    async fn act(&self, scene: &mut Scene) -> Result<Done, Setback> {
+        let attempt = scene.attempt.to_string();
+        let told =
+            [("BANKEN_REMEDY", &scene.remedy), ("BANKEN_INCIDENT", &scene.incident), ("BANKEN_ATTEMPT", &attempt)];
+        let told = told.map(|(name, value)| (name.to_owned(), Secret::from(value.clone())));
+        let ended = self.program.clone().env(told).run(self.keep).await?;
         let said = self.first_line(&ended).map_or_else(String::new, |line| format!(": {line}"));
         let words = format!("{} ended with {}{said}", self.shown, in_words(ended.status));
         if ended.status.success() { Ok(Done::new(words)) } else { Err(Setback::Failed(words)) }
