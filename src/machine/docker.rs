@@ -155,7 +155,8 @@ impl Docker {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // What is wrong with the connection is told by the answer too.
         let driver = Errand::spawn(async { drop(connection.await) });
-        let request = Request::builder().method(method).uri(path).header(header::HOST, "docker").body(Empty::<Bytes>::new());
+        let request =
+            Request::builder().method(method).uri(path).header(header::HOST, "docker").body(Empty::<Bytes>::new());
         let request = request.map_err(|error| Failure::new(Reason::Local, format!("{path}: {error}")))?;
         let response = sender.send_request(request).await.map_err(broken)?;
         Ok(Answer { response, _driver: driver })

@@ -184,7 +184,7 @@ impl Identify<'_> {
 }
 
 /// A detail names no more than this many.
-const MAX_NAMED: usize = 4;
+pub(crate) const MAX_NAMED: usize = 4;
 
 /// Those who hold these sockets, in words.
 pub fn owners<'a>(held: impl IntoIterator<Item = &'a Held>) -> String {

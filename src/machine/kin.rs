@@ -41,6 +41,12 @@ pub fn groups(pid: i32) -> Result<Groups, Failure> {
 pub struct Groups(String);
 
 impl Groups {
+    /// Those of no process.
+    #[cfg(test)]
+    pub fn made_up(text: &str) -> Self {
+        Self(text.into())
+    }
+
     fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.lines().filter_map(|line| line.splitn(3, ':').nth(2))
     }

@@ -75,12 +75,14 @@ impl Handle {
     /// # Errors
     /// [`Reason::Local`] when we ran out of something ourselves.
     pub async fn ended(&self) -> Result<(), Failure> {
-        let broken = |error: io::Error| {
-            Failure::io(Reason::Local, format_args!("cannot wait for process {}", self.pid), &error)
-        };
+        let broken =
+            |error: io::Error| Failure::io(Reason::Local, format_args!("cannot wait for process {}", self.pid), &error);
         let copy = self.fd.try_clone().map_err(broken)?;
-        let waiting = AsyncFd::register_with_interest(copy, Interest::READABLE);
-        let waiting = waiting.map_err(|error| broken(error.into()))?;
+        #[allow(
+            deprecated,
+            reason = "its successor is unsafe for types that change their descriptor; OwnedFd does not"
+        )]
+        let waiting = AsyncFd::with_interest(copy, Interest::READABLE).map_err(broken)?;
         while !self.has_ended() {
             waiting.readable().await.map_err(broken)?.clear_ready();
         }

@@ -366,7 +366,10 @@ mod tests {
             let pm2 = Pm2::new(folder.path().to_owned());
             let (restarted, question) = tokio::join!(pm2.restart(3), serving);
             assert_eq!(restarted.map_err(|failure| failure.reason), expected, "{reply}");
-            assert!(question.contains(r#""method":"restartProcessId""#) && question.contains(r#"[{"id":3}]"#), "{question}");
+            assert!(
+                question.contains(r#""method":"restartProcessId""#) && question.contains(r#"[{"id":3}]"#),
+                "{question}"
+            );
         }
     }
 

@@ -155,7 +155,9 @@ pub fn check_program(name: &str) -> Result<(), String> {
     if parts.len() <= 2 && parts.iter().all(|part| legal(part)) {
         return Ok(());
     }
-    Err(format!("{name:?} is not the name of one program: write it as supervisorctl status shows it, web or group:web_00"))
+    Err(format!(
+        "{name:?} is not the name of one program: write it as supervisorctl status shows it, web or group:web_00"
+    ))
 }
 
 /// The supervisord behind a socket.
@@ -264,7 +266,9 @@ impl Supervisor {
             ),
             ErrorKind::PermissionDenied => Failure::new(
                 Reason::Auth,
-                format!("the socket {socket} must not be used: set chmod= or chown= in [unix_http_server] for Banken's user"),
+                format!(
+                    "the socket {socket} must not be used: set chmod= or chown= in [unix_http_server] for Banken's user"
+                ),
             ),
             _ => Failure::io(Reason::Connect, format_args!("nobody answers at {socket}: start supervisor"), error),
         }
@@ -320,7 +324,8 @@ mod tests {
                  </struct></value></fault></methodResponse>"
             ))
         };
-        let stateless = ok("<methodResponse><params><param><value><struct></struct></value></param></params></methodResponse>");
+        let stateless =
+            ok("<methodResponse><params><param><value><struct></struct></value></param></params></methodResponse>");
         let huge = format!("HTTP/1.1 200 OK\r\n\r\n{}", "<value>".repeat(100_000)).into_bytes();
         for (answer, reason, words) in [
             (fault(10), Reason::Missing, "knows no such program (it is so)"),

@@ -97,7 +97,9 @@ mod tests {
 
     fn told(events: &[(&str, &str)]) -> Past {
         let line = |(action, signal): &(&str, &str)| {
-            format!("{{\"Type\":\"container\",\"Action\":\"{action}\",\"Actor\":{{\"ID\":\"x\",\"Attributes\":{{\"signal\":\"{signal}\"}}}}}}\n")
+            format!(
+                "{{\"Type\":\"container\",\"Action\":\"{action}\",\"Actor\":{{\"ID\":\"x\",\"Attributes\":{{\"signal\":\"{signal}\"}}}}}}\n"
+            )
         };
         past(events.iter().map(line).collect::<String>().as_bytes())
     }

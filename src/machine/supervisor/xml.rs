@@ -193,7 +193,8 @@ mod tests {
         assert_eq!(value.member("name").and_then(Value::as_text), Some("a &lt; b"));
         assert_eq!(value.member("spawnerr").and_then(Value::as_text), Some(""));
         assert_eq!(value.member("other"), None);
-        let done = "<methodResponse><params><param><value><boolean>1</boolean></value></param></params></methodResponse>";
+        let done =
+            "<methodResponse><params><param><value><boolean>1</boolean></value></param></params></methodResponse>";
         assert_eq!(answer(done.as_bytes()), Some(Answer::Value(Value::Number(1))));
     }
 

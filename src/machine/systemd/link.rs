@@ -171,7 +171,8 @@ impl Link {
         job: &OwnedObjectPath,
         ends: &mut broadcast::Receiver<(OwnedObjectPath, String)>,
     ) -> zbus::Result<Option<String>> {
-        let facts = FactsProxy::builder(&self.connection).path(job).cache_properties(CacheProperties::No).build().await?;
+        let facts =
+            FactsProxy::builder(&self.connection).path(job).cache_properties(CacheProperties::No).build().await?;
         loop {
             match timeout(LOOK_EVERY, ends.recv()).await {
                 Ok(Ok((ended, result))) if ended == *job => return Ok(Some(result)),

@@ -268,7 +268,8 @@ mod tests {
 
     #[test]
     fn who_was_first_tells_a_stop_from_an_end_by_itself() {
-        let course = |left_active, main_started, main_ended| Course { left_active, main_started, main_ended, remains: false };
+        let course =
+            |left_active, main_started, main_ended| Course { left_active, main_started, main_ended, remains: false };
         for (course, rest) in [
             (course(None, None, None), Rest::NotStarted),
             (course(Some(5), Some(1), None), Rest::NotStarted),
