@@ -3,7 +3,11 @@
 //! An action is one file below `action/` and one row in [`actions!`] here. From the row follow its block under `steps:`,
 //! its dispatch, its place in the JSON Schema, its label and its line in the documentation.
 
+pub mod check_port;
 pub mod command;
+pub mod kill_process_on_port;
+mod script;
+pub mod service_restart;
 
 use crate::machine::systemd::Buses;
 use crate::net::Roots;
@@ -239,7 +243,10 @@ macro_rules! actions {
 }
 
 actions! {
+    check_port CheckPort,
     command Command,
+    kill_process_on_port KillProcessOnPort,
+    service_restart ServiceRestart,
 }
 
 #[cfg(test)]
