@@ -1,0 +1,3 @@
+//! Remedies at work on real services.
+
+mod scenarios;
