@@ -226,7 +226,7 @@ impl Runner {
             // Whatever was interrupted may start in peace; where nothing was, another remedy may try.
             let now = self.shared.clock.now();
             let until = if ended == Ended::Done { now + self.plan.rules.start_grace } else { now };
-            self.shared.claim(&self.plan.name, &self.plan.blocks[step], now, until);
+            self.claim(step, now, until);
         }
         match ended {
             Ended::Done => self.cell.update(|record| record.count(action, Outcome::Success)),
@@ -253,11 +253,11 @@ impl Runner {
         }
         let now = self.shared.clock.now();
         let until = now + self.plan.blocks[step].timeout() + self.plan.rules.start_grace;
-        if effect == Effect::Disturbs && !self.shared.claim(&self.plan.name, &self.plan.blocks[step], now, until) {
+        if effect == Effect::Disturbs && !self.claim(step, now, until) {
             return Err(Suppression::TargetBusy);
         }
         if effect != Effect::Looks && !self.walk.is_asked() && !self.shared.reserve(&self.plan.name, now) {
-            self.shared.claim(&self.plan.name, &self.plan.blocks[step], now, now);
+            self.claim(step, now, now);
             return Err(Suppression::Breaker);
         }
         let before = self.walk.clone();
@@ -268,6 +268,11 @@ impl Runner {
         }
         self.shared.set_acted(&self.plan.name, self.walk.acted());
         written.map_err(|_| Suppression::Journal)
+    }
+
+    /// Takes what a step touches for this remedy, until then.
+    fn claim(&self, step: usize, now: Moment, until: Moment) -> bool {
+        self.shared.claim(&self.plan.name, &self.plan.blocks[step].subject(), now, until)
     }
 
     async fn write_down(&mut self, entry: Entry, now: Moment) -> std::io::Result<()> {

@@ -1,6 +1,5 @@
 //! What all remedies of a host share.
 
-use super::action::Block;
 use super::clock::Clock;
 use super::journal::{Entry, Journal};
 use super::policy::{HOST_ACTIONS, HOST_WITHIN, Moment};
@@ -34,7 +33,7 @@ pub struct Shared {
 
 /// What a remedy is at work on: nobody else interrupts it until then.
 struct Claim {
-    on: Block,
+    subject: String,
     until: Moment,
 }
 
@@ -92,12 +91,12 @@ impl Shared {
 
     /// Takes what a step interrupts for a remedy until `until`, unless another one has interrupted the very same and gives it
     /// the time to start: several remedies may watch one service by several probes.
-    pub fn claim(&self, remedy: &str, on: &Block, now: Moment, until: Moment) -> bool {
+    pub fn claim(&self, remedy: &str, subject: &str, now: Moment, until: Moment) -> bool {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         claims.retain(|_, claim| claim.until > now);
-        let is_free = !claims.iter().any(|(other, claim)| other != remedy && claim.on == *on);
+        let is_free = !claims.iter().any(|(other, claim)| other != remedy && claim.subject == subject);
         if is_free {
-            claims.insert(remedy.to_owned(), Claim { on: on.clone(), until });
+            claims.insert(remedy.to_owned(), Claim { subject: subject.to_owned(), until });
         }
         is_free
     }

@@ -52,9 +52,11 @@ def trading_bot(bot, divisor):
 
 
 def plain(bot, probe, interval, failures, more=""):
-    """One probe and one restart, for what monit is compared with."""
+    """One probe and one restart, for what monit is compared with: the same interval, failures in a row and timeout. What monit cannot
+    be told is how soon to look again after a failure."""
+    retry = min(250 * interval, 1000)
     return (f"listen: ${{BANKEN_LISTEN}}\nstate_dir: ${{BANKEN_STATE_DIR}}\nhost: false\n"
-            f"defaults: {{ interval: {interval}s, retry_interval: 1s, timeout: 1s, failure_threshold: {failures} }}\n"
+            f"defaults: {{ interval: {interval}s, retry_interval: {retry}ms, timeout: 1s, failure_threshold: {failures} }}\n"
             f"probes:\n  - {{ name: bot, {probe} }}\n"
             f"remedies:\n  - {{ name: restart, when: {{ probe: bot }}, armed: true, {more}"
             f"steps: [ {{ service_restart: {{ {bot.restart_block()} }} }} ] }}\n")

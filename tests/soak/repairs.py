@@ -148,6 +148,12 @@ def deafens(bot):
     (bot.folder / "deaf").write_text("1")
 
 
+def given_up(bot):
+    """A restart by hand brings up something that crashes three times in a row; then the cause is gone, and nobody starts it."""
+    (bot.folder / "broken").write_text("3")
+    bot.pm2("restart", "crypto-dashboard")
+
+
 def leaks(bot):
     (bot.folder / "leaks").write_text("1")
 
@@ -185,7 +191,7 @@ def lanes(binary, systemd, docker):
     for make, name in zip(managers, names):
         if name == "PM2":
             slow.append(Lane("1 crash", "PM2 restarts it by itself", make, shipped, crash, 5, actions=0))
-            slow.append(Lane("1 crash", "PM2 gave it up", stage.Pm2GivesUp, shipped, breaks(3), 5, "restart-crashed"))
+            slow.append(Lane("1 crash", "PM2 gave it up", stage.Pm2GivesUp, shipped, given_up, 5, "restart-crashed"))
         else:
             slow.append(Lane("1 crash", name, make, shipped, crash, 5, "restart-crashed"))
         slow.append(Lane("2 API hangs", name, make, shipped, hang, 10, "restart-api"))

@@ -272,7 +272,7 @@ async fn many_remedies_of_one_host_share_one_breaker() {
     let all = (0..12).map(|number| {
         planned(&format!(
             "{{ name: x{number:02}, when: {{ probe: web }}, armed: true, \
-               steps: [ {{ command: {{ argv: [ /bin/sh, -c, 'echo x >> {done}' ] }} }} ] }}"
+               steps: [ {{ command: {{ argv: [ /bin/sh, -c, 'echo {number} >> {done}' ] }} }} ] }}"
         ))
     });
     stage.remedies.take(all.collect(), Repair::default()).await;
@@ -296,18 +296,23 @@ fn the_folder_of_remedies_is_below_that_of_the_state() {
 #[tokio::test]
 async fn two_remedies_do_not_interrupt_the_same_one_after_the_other() {
     let mut stage = Stage::set();
-    let of = |name: &str, probe: &str, stage: &Stage| {
-        let line = format!("echo done >> {}", stage.path("acted").display());
+    let script = stage.path("restart.sh");
+    std::fs::write(&script, format!("#!/bin/sh\necho done >> {}\n", stage.path("acted").display())).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let of = |name: &str, probe: &str, patience: &str| {
         planned(&format!(
             "{{ name: {name}, when: {{ probe: {probe} }}, start_grace: 1s, armed: true, \
-               steps: [ {{ command: {{ argv: [ /bin/sh, -c, '{line}' ], timeout: 5s }} }} ] }}"
+               steps: [ {{ service_restart: {{ argv: [ {} ], timeout: {patience} }} }} ] }}",
+            script.display()
         ))
     };
-    let both = vec![of("x", "web", &stage), of("y", "other", &stage)];
+    let both = vec![of("x", "web", "5s"), of("y", "other", "6s")];
     stage.remedies.take(both, Repair::default()).await;
     let began = Instant::now();
     stage.runs("web", "ff").await;
     stage.until("the first has acted", |stage| stage.text("acted").lines().count() == 1).await;
+    // It has helped, as far as the first can see.
+    stage.runs("web", "ss").await;
     stage.runs("other", "ff").await;
     let held = |stage: &Stage| {
         let remedies = stage.board.remedies();
