@@ -1,6 +1,7 @@
 //! Builds everything from a configuration; reloads; drains on SIGTERM and SIGINT.
 
 mod limits;
+mod memory;
 mod senses;
 mod watchman;
 
@@ -13,6 +14,7 @@ use crate::probe::{Plan, Worker};
 use crate::schedule::{Pulse, RELOAD_GRACE, Scheduler, Task, end_all};
 use crate::web::{self, ReloadRequest};
 use anyhow::Context as _;
+use memory::Keeper;
 use senses::Senses;
 use std::collections::HashMap;
 use std::future::Future;
@@ -83,6 +85,7 @@ pub struct App {
     listen: SocketAddr,
     running: HashMap<String, Running>,
     senses: Senses,
+    keeper: Keeper,
     hangup: Signal,
     reload_requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
 }
@@ -103,10 +106,12 @@ impl App {
         let concurrency = limits::concurrency();
         tracing::debug!(concurrency, "permits for runs");
         let needs_state = !config.logs.is_empty() || !config.jobs.is_empty();
-        let senses = Senses::new(&board, &config.state_dir, needs_state)?;
+        let store = memory::open(&board, &config.state_dir, needs_state)?;
+        let senses = Senses::new(&board, &config.state_dir, store.clone());
         let mut app = Self {
             source,
             senses,
+            keeper: Keeper::load(store).await,
             scheduler: Scheduler::new(Arc::clone(&board), concurrency, pulse),
             board,
             listen: config.listen,
@@ -116,6 +121,7 @@ impl App {
             reload_requests: mpsc::channel(1),
         };
         app.take(config).await;
+        app.keeper.keep(&app.board);
         Ok(app)
     }
 
@@ -140,6 +146,7 @@ impl App {
                 exposition,
                 self.senses.jobs(),
                 self.reload_requests.0.clone(),
+                stopped.clone(),
             );
             tokio::spawn(web::serve(listener, web::router(state), stopped, DRAIN))
         });
@@ -165,6 +172,7 @@ impl App {
         let deadline = Instant::now() + DRAIN;
         let tasks = self.running.into_values().map(|running| running.task).collect();
         tokio::join!(end_all(tasks, deadline), self.senses.end(deadline));
+        self.keeper.end(deadline).await;
         if let Some(serving) = serving {
             // A panic in a connection's task is not a reason to end with an error.
             let _ = serving.await;
@@ -259,7 +267,11 @@ impl App {
                     Some(former) if former.descriptor().kind == plan.kind.name => {
                         ProbeCell::succeeding(descriptor(&plan), former)
                     }
-                    _ => ProbeCell::new(descriptor(&plan)),
+                    _ => {
+                        let cell = ProbeCell::new(descriptor(&plan));
+                        self.keeper.restore(&cell);
+                        cell
+                    }
                 };
                 (plan, worker, Arc::new(cell))
             })

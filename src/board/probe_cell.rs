@@ -1,6 +1,6 @@
 //! The cell of one probe.
 
-use super::{Blame, Dependency, Record};
+use super::{Blame, Dependency, Past, Record};
 use crate::health::{Limit, Policy, Transition};
 use crate::observation::{Audience, Family, Labels, Observation, Reading, Readings, Reason};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -95,13 +95,41 @@ impl ProbeCell {
         self.asked.notified().await;
     }
 
-    pub(super) fn publish(&self, seen: Observation, blame: Blame, now: Instant) -> (Option<Transition>, Readings) {
-        self.locked().take(seen, &self.descriptor, blame, now)
+    /// Takes what a run saw. What changed, an old sheet of readings, and whether a reader of the page should hear of it.
+    pub(super) fn publish(
+        &self,
+        seen: Observation,
+        blame: Blame,
+        now: Instant,
+    ) -> (Option<Transition>, Readings, bool) {
+        let mut record = self.locked();
+        let severity = |record: &Record| record.crossing.map(|crossing| crossing.severity);
+        let before = severity(&record);
+        let (transition, sheet) = record.take(seen, &self.descriptor, blame, now);
+        let is_news = transition.is_some() || severity(&record) != before;
+        (transition, sheet, is_news)
     }
 
     /// Looks at the record; `look` must be quick, because a run that ends waits for it.
     pub fn read<T>(&self, look: impl FnOnce(&Record) -> T) -> T {
         look(&self.locked())
+    }
+
+    /// Looks at the record once its history has come up to now; `at` is now in seconds since the Unix epoch.
+    pub fn read_at<T>(&self, at: f64, now: Instant, look: impl FnOnce(&Record) -> T) -> T {
+        let mut record = self.locked();
+        record.history.pass(at, now);
+        look(&record)
+    }
+
+    /// What of it survives a restart.
+    pub fn past(&self, at: f64, now: Instant) -> Past {
+        self.read_at(at, now, |record| Past::of(&self.descriptor.name, self.descriptor.kind, record))
+    }
+
+    /// Gives a cell that has not seen a run the past that was saved for it.
+    pub fn restore(&self, past: &Past) {
+        past.restore(&mut self.locked());
     }
 
     /// A record is changed by assignments only, so a panic elsewhere leaves it whole.
