@@ -113,7 +113,8 @@ impl Board {
         self.news.subscribe()
     }
 
-    fn raise(&self) {
+    /// Says that something else changed that readers of the page want to see.
+    pub fn raise(&self) {
         self.news.send_modify(|number| *number = number.wrapping_add(1));
     }
 
