@@ -59,15 +59,12 @@ texts! {
     logs: "Logs", "ログ";
     jobs: "Jobs", "ジョブ";
     remedies: "Remedies", "修復";
-    probe: "probe", "プローブ";
     log: "log", "ログ";
     job: "job", "ジョブ";
     remedy: "remedy", "修復";
     of_group: "{0}, {1} not healthy", "{0} 件、うち正常でないもの {1} 件";
-    column_state: "State", "状態";
     column_probe: "Probe", "プローブ";
-    column_says: "What it says", "内容";
-    column_latency: "Latency, 1 h", "応答時間（1 時間）";
+    column_latency: "Latency, 1 h", "応答時間";
     column_available: "Availability", "稼働率";
     column_last: "Last run", "最後の実行";
     availability_note: "Availability is the share of the known time that was not spent in an incident; an incident counts from its first failure. Time in which Banken did not run, or was in trouble itself, counts neither way. In italics: less than half of that time is known.", "稼働率は、状態が分かっている時間のうち障害中でなかった割合です。障害は最初の失敗から数えます。Banken が動いていなかった時間や、Banken 自身に問題があった時間は、どちらにも数えません。斜体は、状態が分かっている時間が半分に満たないことを示します。";
@@ -76,7 +73,6 @@ texts! {
     stale: "Banken does not answer; this is what it last said.", "Banken が応答しません。表示は最後に受け取った内容です。";
     no_answer: "no answer", "応答なし";
     live: "live", "自動更新中";
-    details: "Details", "詳細";
     runbook: "Runbook", "ランブック";
 
     // Ages.
@@ -135,7 +131,6 @@ texts! {
     files: "files", "ファイル数";
     largest_file: "largest file", "最大のファイル";
     not_read: "not read yet", "未読";
-    patterns_found: "What the patterns found", "パターンの検出結果";
     recent_matches: "Recent matches", "最近の検出";
 
     // What a job says.
