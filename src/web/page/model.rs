@@ -263,3 +263,6 @@ fn known_note(words: &Words, known: [Uptime; 4]) -> String {
     let known = fill(words.known_of, &[&told.join(words.comma)]);
     format!("<p id=\"known\" class=\"note\">{} {known}</p>", words.availability_note)
 }
+
+#[cfg(test)]
+mod tests;

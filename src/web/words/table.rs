@@ -160,8 +160,8 @@ texts! {
     remedy_verifying: "verifying", "確認中";
     remedy_backing_off: "backing off", "再試行待ち";
     remedy_exhausted: "exhausted", "打ち切り";
-    armed: "armed", "実行可";
-    dry_run: "dry run", "予行";
+    armed: "armed", "実行を許可";
+    dry_run: "dry run", "ドライラン";
     remedy_gave_up: "it gave up and needs a person", "修復を打ち切りました。人の対応が必要です";
     remedy_acts: "it acts, attempt {0} of {1}", "実行中です（{1} 回中 {0} 回目）";
     remedy_looks: "it looks whether that helped, attempt {0} of {1}", "効果を確認中です（{1} 回中 {0} 回目）";
@@ -174,7 +174,7 @@ texts! {
     steps: "steps", "手順";
     recoveries: "verified recoveries", "確認済みの復旧";
     suppressed_times: "held back: {0}", "見送り：{0}";
-    suppressed_dry_run: "it is not armed (dry run)", "予行モードです";
+    suppressed_dry_run: "it is not armed (dry run)", "ドライランです";
     suppressed_cooldown: "it failed again within the cool-down", "クールダウン中に再び失敗しました";
     suppressed_breaker: "too many actions within a short time", "短時間に実行回数が多すぎます";
     suppressed_shared_cause: "much else fails too, so that the cause is elsewhere", "ほかにも多くの失敗があり、原因は別にあります";
