@@ -41,6 +41,15 @@ impl Window {
             Window::Month => "30d",
         }
     }
+
+    const fn seconds(self) -> f64 {
+        match self {
+            Window::Hour => 3600.0,
+            Window::Day => 86_400.0,
+            Window::Week => 7.0 * 86_400.0,
+            Window::Month => 30.0 * 86_400.0,
+        }
+    }
 }
 
 /// How the time of a window was spent, in seconds.
@@ -177,15 +186,14 @@ impl Default for History {
 impl History {
     /// Books the time until now under the state that holds; `at` is now in seconds since the Unix epoch.
     pub fn pass(&mut self, at: f64, now: Instant) {
-        let changed = [self.minutes.newest(), self.tens.newest()];
+        let before = [self.minutes.newest(), self.tens.newest()];
         self.minutes.advance(at);
         self.tens.advance(at);
         self.hours.advance(at);
-        for (sum, (before, after)) in
-            self.sums.iter_mut().zip(changed.into_iter().zip([self.minutes.newest(), self.tens.newest()]))
-        {
-            if before != after {
-                *sum = 0.0;
+        let rings = [&self.minutes, &self.tens];
+        for ((sum, ring), before) in self.sums.iter_mut().zip(rings).zip(before) {
+            if ring.newest() != before {
+                *sum = sum_of_newest(ring);
             }
         }
         let Some(until) = self.until.replace(now) else { return };
@@ -252,13 +260,8 @@ impl History {
 
     /// What waits is good until it is known to be bad.
     fn waiting(&self, window: Window, at: f64) -> f64 {
-        let span = match window {
-            Window::Hour => 3600.0,
-            Window::Day => 86_400.0,
-            Window::Week => 7.0 * 86_400.0,
-            Window::Month => 30.0 * 86_400.0,
-        };
-        self.pending.iter().map(|(from, to)| (to - from.max(at - span)).max(0.0)).sum()
+        let begin = at - window.seconds();
+        self.pending.iter().map(|(from, to)| (to - from.max(begin)).max(0.0)).sum()
     }
 
     fn book(&mut self, from: f64, to: f64, good: bool) {
@@ -293,6 +296,11 @@ impl Uptime {
         self.good += waiting;
         self
     }
+}
+
+/// The sum of the latencies in the newest bucket, as far as it is kept.
+fn sum_of_newest(ring: &Ring<Tally>) -> f64 {
+    ring.get(ring.newest()).map_or(0.0, |tally| stretched(tally.mean) * f64::from(tally.runs))
 }
 
 fn count(tally: &mut Tally, seconds: f64, sum: f64, succeeded: bool) {

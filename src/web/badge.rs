@@ -91,7 +91,10 @@ fn draw(label: &str, value: &str, colour: &str) -> String {
     let all = left + right;
     let (label, value) = (escaped(label), escaped(value));
     let text = |x: u32, width: u32, text: &str| {
-        format!("<text x=\"{x}\" y=\"14\" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\">{text}</text>", width - 12)
+        format!(
+            "<text x=\"{x}\" y=\"14\" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\">{text}</text>",
+            width - 12
+        )
     };
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{all}\" height=\"20\" viewBox=\"0 0 {all} 20\" role=\"img\" \

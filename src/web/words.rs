@@ -52,7 +52,8 @@ impl Language {
             let tag = parts.next().unwrap_or_default().to_ascii_lowercase();
             let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f64>().ok());
             let primary = tag.split('-').next().unwrap_or_default();
-            let Some(language) = Self::ALL.into_iter().find(|language| language.tag() == primary || primary == "*") else {
+            let Some(language) = Self::ALL.into_iter().find(|language| language.tag() == primary || primary == "*")
+            else {
                 continue;
             };
             // Of equal wishes the first counts.

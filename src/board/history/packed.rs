@@ -40,10 +40,7 @@ impl Packed {
         restore(&mut history.tens, &mut rest, &TALLY);
         restore(&mut history.hours, &mut rest, &SHARE);
         // The newest buckets go on where they stood.
-        history.sums = [&history.minutes, &history.tens].map(|ring| {
-            let newest = ring.get(ring.newest());
-            newest.map_or(0.0, |tally| super::stretched(tally.mean) * f64::from(tally.runs))
-        });
+        history.sums = [&history.minutes, &history.tens].map(super::sum_of_newest);
         Some(history)
     }
 }

@@ -149,6 +149,28 @@ fn a_minute_knows_the_shortest_the_longest_and_the_mean() {
 }
 
 #[test]
+fn a_clock_that_steps_back_over_a_minute_leaves_the_mean_of_that_minute_as_it_was() {
+    let mut story = Story::begin();
+    story.at -= 1.0;
+    story.runs(Status::Healthy, 5);
+    story.wait(9);
+    story.history.pass(story.at + 2.5, story.now);
+    story.at += 0.5;
+    story.history.take(
+        &Passed {
+            status: Status::Healthy,
+            incident: None,
+            run: Some((Duration::from_millis(20), true)),
+            believed: Duration::from_secs(20),
+        },
+        story.at,
+        story.now,
+    );
+    let latency = story.history.minutes(story.at).last().unwrap().latency.unwrap();
+    assert!((latency.mean / 0.02 - 1.0).abs() < 0.001, "{latency:?}");
+}
+
+#[test]
 fn what_is_saved_comes_back_and_goes_on() {
     let mut story = Story::begin();
     story.runs(Status::Healthy, 500);

@@ -88,7 +88,9 @@ mod tests {
     #[test]
     fn marks_that_a_stranger_wrote_become_nothing() {
         let words = Language::English.words();
-        for strange in [format!("{BEGIN}a<b>{END}x"), format!("{BEGIN}x"), format!("{BEGIN}q1{END}"), format!("{BEGIN}aNaN{END}")] {
+        for strange in
+            [format!("{BEGIN}a<b>{END}x"), format!("{BEGIN}x"), format!("{BEGIN}q1{END}"), format!("{BEGIN}aNaN{END}")]
+        {
             let page = with_ages(&strange, words, 0.0);
             assert!(!page.contains("<time") && !page.contains(BEGIN), "{page}");
         }

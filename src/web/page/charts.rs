@@ -16,7 +16,8 @@ pub fn percent(ratio: f64) -> String {
         _ if ratio >= 1.0 => "100 %".into(),
         _ if percent >= 99.0 => format!("{:.2} %", (percent * 100.0).floor() / 100.0),
         _ if percent >= 10.0 => format!("{:.1} %", (percent * 10.0).floor() / 10.0),
-        _ if percent > 0.0 => format!("{percent:.1} %"),
+        _ if percent >= 0.1 => format!("{percent:.1} %"),
+        _ if percent > 0.0 => "< 0.1 %".into(),
         _ => "0 %".into(),
     }
 }
@@ -133,7 +134,7 @@ pub fn strip(words: &Words, points: &[Point], width_seconds: f64, uptime: Uptime
 }
 
 /// Size of a large chart, in its own units.
-const CHART: (f64, f64) = (720.0, 150.0);
+const CHART: (f64, f64) = (560.0, 150.0);
 
 /// Room for the figures at its side and below it.
 const MARGIN: (f64, f64) = (58.0, 20.0);
@@ -161,12 +162,8 @@ pub fn latency(words: &Words, points: &[Point], marks: &[(usize, String)]) -> Sv
         );
     }
     for (index, label) in marks {
-        let _ = write!(
-            drawn,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
-            x(*index),
-            CHART.1 - 4.0
-        );
+        let _ =
+            write!(drawn, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>", x(*index), CHART.1 - 4.0);
     }
     let (mut band, mut line, mut failed, mut before) = (String::new(), String::new(), String::new(), None);
     for (index, point) in points.iter().enumerate() {
@@ -207,14 +204,13 @@ pub fn phases(phases: &[(Phase, Duration)], total: Duration) -> Svg {
     for (phase, time) in phases {
         let width = time.as_secs_f64() / total * 200.0;
         // Writing to a String cannot fail.
-        let _ = write!(
-            bars,
-            "<rect class=\"phase-{}\" x=\"{x:.1}\" width=\"{width:.1}\" height=\"6\"/>",
-            phase.as_str()
-        );
+        let _ =
+            write!(bars, "<rect class=\"phase-{}\" x=\"{x:.1}\" width=\"{width:.1}\" height=\"6\"/>", phase.as_str());
         x += width;
     }
-    format!("<svg class=\"phases\" viewBox=\"0 0 200 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"ground\" width=\"200\" height=\"6\"/>{bars}</svg>")
+    format!(
+        "<svg class=\"phases\" viewBox=\"0 0 200 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"ground\" width=\"200\" height=\"6\"/>{bars}</svg>"
+    )
 }
 
 /// The last runs of a job: a bar for each, as high as it took long. What failed is red and stands on a foot.
@@ -258,8 +254,8 @@ mod tests {
 
     #[test]
     fn only_what_is_whole_is_told_as_whole() {
-        let told = [1.0, 0.999_999, 0.9995, 0.99, 0.985, 0.5, 0.004, 0.0].map(percent);
-        assert_eq!(told, ["100 %", "99.99 %", "99.95 %", "99.00 %", "98.5 %", "50.0 %", "0.4 %", "0 %"]);
+        let told = [1.0, 0.999_999, 0.9995, 0.99, 0.985, 0.5, 0.004, 0.0004, 0.0].map(percent);
+        assert_eq!(told, ["100 %", "99.99 %", "99.95 %", "99.00 %", "98.5 %", "50.0 %", "0.4 %", "< 0.1 %", "0 %"]);
     }
 
     #[test]

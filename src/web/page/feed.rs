@@ -144,7 +144,8 @@ impl Feed {
         let parts: Map<String, Value> =
             parts.map(|part| (part.id.clone(), with_ages(&part.html, self.words, now).into())).collect();
         let Model { overall, overall_word, headline, .. } = &*made.model;
-        json!({ "overall": overall, "word": overall_word, "headline": headline, "now": now, "parts": parts }).to_string()
+        json!({ "overall": overall, "word": overall_word, "headline": headline, "now": now, "parts": parts })
+            .to_string()
     }
 }
 

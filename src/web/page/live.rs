@@ -30,9 +30,8 @@ const BEAT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 pub struct Wish {
     /// The version of the page that is shown.
     since: Option<String>,

@@ -169,7 +169,9 @@ fn probes(words: &'static Words, board: &Board, report: &Report, all: &mut Gathe
     let named = groups.into_iter().map(|(group, rows)| (group.unwrap_or_default(), rows));
     let rest = rest.map(|rows| (if several { words.everything_else } else { words.column_probe }.to_owned(), rows));
     let sections = named.chain(rest).enumerate();
-    Ok(sections.map(|(number, (title, (rows, broken)))| section(words, &format!("g{number}"), title, rows, broken)).collect())
+    Ok(sections
+        .map(|(number, (title, (rows, broken)))| section(words, &format!("g{number}"), title, rows, broken))
+        .collect())
 }
 
 /// Logs, jobs and remedies, where there are any.
@@ -197,10 +199,17 @@ fn others(words: &'static Words, board: &Board, report: &Report, all: &mut Gathe
         broken[2] += usize::from(all.take(standing));
     }
     let [log, job, remedy] = broken;
-    let rows = [(words.logs, "logs", logs, log), (words.jobs, "jobs", jobs, job), (words.remedies, "remedies", remedies, remedy)];
+    let rows = [
+        (words.logs, "logs", logs, log),
+        (words.jobs, "jobs", jobs, job),
+        (words.remedies, "remedies", remedies, remedy),
+    ];
     let there = rows.into_iter().filter(|(_, _, rows, _)| !rows.is_empty());
     Ok(there
-        .map(|(title, id, rows, broken)| Section { is_probes: false, ..section(words, id, title.to_owned(), rows, broken) })
+        .map(|(title, id, rows, broken)| Section {
+            is_probes: false,
+            ..section(words, id, title.to_owned(), rows, broken)
+        })
         .collect())
 }
 
@@ -222,7 +231,8 @@ fn headline(words: &Words, report: &Report, broken: usize) -> String {
     match report.overall_status {
         Overall::Healthy => {
             let there = counts.iter().enumerate().filter(|(index, (count, ..))| *index == 0 || *count > 0);
-            let told = there.map(|(_, (count, one, many))| fill(if *count == 1 { one } else { many }, &[&count.to_string()]));
+            let told =
+                there.map(|(_, (count, one, many))| fill(if *count == 1 { one } else { many }, &[&count.to_string()]));
             fill(words.all_well, &[&told.collect::<Vec<_>>().join(words.comma)])
         }
         Overall::Unknown if broken == 0 => words.not_all_run.to_owned(),
@@ -248,7 +258,11 @@ fn known_note(words: &Words, known: [Uptime; 4]) -> String {
         return "<p id=\"known\" hidden></p>".to_owned();
     }
     let told = Window::ALL.into_iter().zip(known);
-    let told: Vec<_> = told.map(|(window, uptime)| format!("{} {}", words.window(window), percent(uptime.known()))).collect();
+    let told: Vec<_> =
+        told.map(|(window, uptime)| format!("{} {}", words.window(window), percent(uptime.known()))).collect();
     let known = fill(words.known_of, &[&told.join(words.comma)]);
     format!("<p id=\"known\" class=\"note\">{} {known}</p>", words.availability_note)
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,10 +142,10 @@ impl ProbePage {
                 ups: up_tiles(words, |window| history.uptime(window, at)),
                 day_strip: charts::strip(words, &tens, 600.0, history.uptime(Window::Day, at)),
                 month_strip: charts::strip(words, &gathered(&hours, 6), 21_600.0, history.uptime(Window::Month, at)),
-                hour_chart: charts::latency(words, &minutes, &marks(&minutes, 15)),
+                hour_chart: charts::latency(words, &minutes, &marks(&minutes, 900.0)),
                 hour_told: latency_in_words(words, &minutes),
                 table: table(&minutes),
-                day_chart: charts::latency(words, &tens, &marks(&tens, 36)),
+                day_chart: charts::latency(words, &tens, &marks(&tens, 21_600.0)),
                 day_told: latency_in_words(words, &tens),
                 failures: record.recent_failures.iter().rev().map(|run| FailureLine::of(words, run)).collect(),
                 changes: changes(words, record),
@@ -184,11 +184,13 @@ fn gathered(points: &[Point], count: usize) -> Vec<Point> {
     points.chunks(count).map(sum).collect()
 }
 
-/// Times of day below a chart, every so many buckets.
-fn marks(points: &[Point], every: usize) -> Vec<(usize, String)> {
-    let minute = |point: &Point| clock_time(point.begin).chars().take(5).collect::<String>();
-    let places = (every / 2..points.len()).step_by(every);
-    places.filter_map(|index| Some((index, minute(points.get(index)?)))).collect()
+/// Times of day below a chart, at whole multiples of so many seconds.
+fn marks(points: &[Point], every: f64) -> Vec<(usize, String)> {
+    let is_whole = |point: &Point| (point.begin / every).fract() == 0.0;
+    let whole = points.iter().enumerate().filter(|(_, point)| is_whole(point));
+    // At the very edge there is no room for one.
+    let with_room = whole.filter(|(index, _)| *index > 0 && index + 2 < points.len());
+    with_room.map(|(index, point)| (index, clock_time(point.begin).chars().take(5).collect())).collect()
 }
 
 /// Ten minutes in each row, the newest first.

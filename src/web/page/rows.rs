@@ -34,6 +34,8 @@ pub struct Card {
     /// Its kind and group.
     pub what: String,
     pub said: Said,
+    /// What was written in a log.
+    pub quote: String,
     /// Since when, as an age.
     pub since: String,
     pub causes: Vec<String>,

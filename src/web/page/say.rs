@@ -143,7 +143,6 @@ pub fn runbook_of_probe(record: &Record) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::shipped::runbook;
 
     #[test]

@@ -59,15 +59,12 @@ texts! {
     logs: "Logs", "ログ";
     jobs: "Jobs", "ジョブ";
     remedies: "Remedies", "修復";
-    probe: "probe", "プローブ";
     log: "log", "ログ";
     job: "job", "ジョブ";
     remedy: "remedy", "修復";
     of_group: "{0}, {1} not healthy", "{0} 件、うち正常でないもの {1} 件";
-    column_state: "State", "状態";
     column_probe: "Probe", "プローブ";
-    column_says: "What it says", "内容";
-    column_latency: "Latency, 1 h", "応答時間（1 時間）";
+    column_latency: "Latency, 1 h", "応答時間";
     column_available: "Availability", "稼働率";
     column_last: "Last run", "最後の実行";
     availability_note: "Availability is the share of the known time that was not spent in an incident; an incident counts from its first failure. Time in which Banken did not run, or was in trouble itself, counts neither way. In italics: less than half of that time is known.", "稼働率は、状態が分かっている時間のうち障害中でなかった割合です。障害は最初の失敗から数えます。Banken が動いていなかった時間や、Banken 自身に問題があった時間は、どちらにも数えません。斜体は、状態が分かっている時間が半分に満たないことを示します。";
@@ -76,7 +73,6 @@ texts! {
     stale: "Banken does not answer; this is what it last said.", "Banken が応答しません。表示は最後に受け取った内容です。";
     no_answer: "no answer", "応答なし";
     live: "live", "自動更新中";
-    details: "Details", "詳細";
     runbook: "Runbook", "ランブック";
 
     // Ages.
@@ -135,7 +131,6 @@ texts! {
     files: "files", "ファイル数";
     largest_file: "largest file", "最大のファイル";
     not_read: "not read yet", "未読";
-    patterns_found: "What the patterns found", "パターンの検出結果";
     recent_matches: "Recent matches", "最近の検出";
 
     // What a job says.
@@ -165,8 +160,8 @@ texts! {
     remedy_verifying: "verifying", "確認中";
     remedy_backing_off: "backing off", "再試行待ち";
     remedy_exhausted: "exhausted", "打ち切り";
-    armed: "armed", "実行可";
-    dry_run: "dry run", "予行";
+    armed: "armed", "実行を許可";
+    dry_run: "dry run", "ドライラン";
     remedy_gave_up: "it gave up and needs a person", "修復を打ち切りました。人の対応が必要です";
     remedy_acts: "it acts, attempt {0} of {1}", "実行中です（{1} 回中 {0} 回目）";
     remedy_looks: "it looks whether that helped, attempt {0} of {1}", "効果を確認中です（{1} 回中 {0} 回目）";
@@ -179,7 +174,7 @@ texts! {
     steps: "steps", "手順";
     recoveries: "verified recoveries", "確認済みの復旧";
     suppressed_times: "held back: {0}", "見送り：{0}";
-    suppressed_dry_run: "it is not armed (dry run)", "予行モードです";
+    suppressed_dry_run: "it is not armed (dry run)", "ドライランです";
     suppressed_cooldown: "it failed again within the cool-down", "クールダウン中に再び失敗しました";
     suppressed_breaker: "too many actions within a short time", "短時間に実行回数が多すぎます";
     suppressed_shared_cause: "much else fails too, so that the cause is elsewhere", "ほかにも多くの失敗があり、原因は別にあります";

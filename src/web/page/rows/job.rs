@@ -67,6 +67,7 @@ impl JobRow {
             name: row.name.clone(),
             what: [words.job, &row.group].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · "),
             said: row.said.clone(),
+            quote: String::new(),
             since: String::new(),
             causes: Vec::new(),
             runbook: Some(runbook),

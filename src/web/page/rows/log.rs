@@ -44,16 +44,18 @@ impl LogRow {
         let descriptor = cell.descriptor();
         let badge = badge(words, check.state, check.severity);
         let bytes = |bytes: u64| Unit::Bytes.show(bytes as f64);
-        let row = cell.read(|record| {
+        let (row, quote) = cell.read(|record| {
             let found = found(record);
-            let matches = found.iter().take(MATCHES_SHOWN).map(|at| Match::of(words, descriptor, record, *at)).collect();
-            Self {
+            let told = gravest(record, descriptor, check).or(found.first().copied());
+            let matches =
+                found.iter().take(MATCHES_SHOWN).map(|at| Match::of(words, descriptor, record, *at)).collect();
+            let row = Self {
                 w: words,
                 name: descriptor.name.clone(),
                 group: check.group.clone().unwrap_or_default(),
                 badge,
                 // The gravest of what is news, else the latest: as the report has it.
-                said: say::log(words, record, descriptor, gravest(record, descriptor, check).or(found.first().copied())),
+                said: say::log(words, record, descriptor, told),
                 facts: vec![
                     fact(words.files, check.files.to_string()),
                     fact(words.largest_file, bytes(check.size_bytes)),
@@ -61,7 +63,9 @@ impl LogRow {
                 ],
                 matches,
                 when: when(found.first().and_then(|at| record.patterns[*at].last_match_at)),
-            }
+            };
+            let is_read = check.reason.is_none();
+            (row, told.filter(|_| is_read).map(|at| record.patterns[at].last_line.clone()).unwrap_or_default())
         });
         let runbook = if check.reason.is_some() { "BankenLogUnreadable" } else { "BankenLogErrors" };
         let attention = needs_attention(check.state, check.severity, false).then(|| Card {
@@ -70,6 +74,7 @@ impl LogRow {
             name: row.name.clone(),
             what: [words.log, &row.group].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · "),
             said: row.said.clone(),
+            quote,
             since: String::new(),
             causes: Vec::new(),
             runbook: Some(runbook),

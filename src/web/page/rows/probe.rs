@@ -94,9 +94,14 @@ impl ProbeRow {
         let attention = needs_attention(check.state, check.severity, in_doubt).then(|| Card {
             badge,
             href: format!("/probes/{name}"),
-            what: [Some(descriptor.kind), descriptor.group.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" · "),
+            what: [Some(descriptor.kind), descriptor.group.as_deref()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" · "),
             name,
             said: row.said.clone(),
+            quote: String::new(),
             since: check.since_at.map(|since| age(Form::Lasting, since)).unwrap_or_default(),
             causes: row.causes.clone(),
             runbook,

@@ -55,6 +55,7 @@ impl RemedyRow {
                 name: row.name.clone(),
                 what: format!("{} · {}", words.remedy, descriptor.target),
                 said: row.said.clone(),
+                quote: String::new(),
                 since: record.since.map(|since| age(Form::Lasting, since)).unwrap_or_default(),
                 causes: Vec::new(),
                 runbook: Some(RUNBOOK),
@@ -78,7 +79,10 @@ fn facts(words: &Words, record: &RemedyRecord, condition: &str, steps: &[&str]) 
     }
     let held_back = Suppression::ALL.into_iter().zip(record.suppressed).filter(|(_, count)| *count > 0);
     facts.extend(held_back.map(|(reason, count)| {
-        fact(&fill(words.suppressed_times, &[words.suppression(reason)]), fill(words.found_times, &[&count.to_string()]))
+        fact(
+            &fill(words.suppressed_times, &[words.suppression(reason)]),
+            fill(words.found_times, &[&count.to_string()]),
+        )
     }));
     facts
 }
