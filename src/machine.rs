@@ -6,13 +6,16 @@
 pub mod aside;
 pub mod bell;
 pub mod child;
+pub mod confined;
 pub mod docker;
 pub mod globs;
+pub mod holders;
 pub mod pm2;
 pub mod procfs;
 pub mod program;
 pub mod sockets;
 pub mod systemd;
+pub mod until;
 pub mod usage;
 pub mod user;
 

@@ -4,3 +4,4 @@
 //! down before it is done. The actions are in [`action`], one file each.
 
 pub mod action;
+pub mod files;

@@ -3,7 +3,14 @@
 //! An action is one file below `action/` and one row in [`actions!`] here. From the row follow its block under `steps:`,
 //! its dispatch, its place in the JSON Schema, its label and its line in the documentation.
 
+pub mod backup_and_fix_json;
+pub mod cache_clear;
 pub mod command;
+pub mod create_missing_dirs;
+pub mod fix_permissions;
+pub mod log_rotate;
+pub mod old_file_cleanup;
+pub mod temp_file_cleanup;
 
 use crate::machine::systemd::Buses;
 use crate::net::Roots;
@@ -240,6 +247,13 @@ macro_rules! actions {
 
 actions! {
     command Command,
+    log_rotate LogRotate,
+    cache_clear CacheClear,
+    temp_file_cleanup TempFileCleanup,
+    old_file_cleanup OldFileCleanup,
+    create_missing_dirs CreateMissingDirs,
+    fix_permissions FixPermissions,
+    backup_and_fix_json BackupAndFixJson,
 }
 
 #[cfg(test)]
