@@ -20,7 +20,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("state", &["board"]),
     ("logs", &["state", "board", "machine", "values", "health", "observation"]),
     ("jobs", &["state", "board", "values", "health", "observation"]),
-    ("remedy", &["logs", "jobs", "state", "board", "machine", "resp", "fetch", "net", "values", "health", "observation"]),
+    (
+        "remedy",
+        &["logs", "jobs", "state", "board", "machine", "resp", "fetch", "net", "values", "health", "observation"],
+    ),
     ("metrics", &["machine", "board", "health", "observation"]),
     ("schedule", &["probe", "board", "health", "observation"]),
     ("config", &["remedy", "logs", "jobs", "probe", "values", "health", "observation"]),

@@ -11,6 +11,9 @@ mod pattern;
 mod tests;
 mod walk;
 
+#[cfg(test)]
+pub mod trials;
+
 pub use facts::Facts;
 pub use pattern::Below;
 pub use walk::{Bounds, Entry, Tour, walk};
@@ -168,7 +171,9 @@ impl Folder {
     /// Why it cannot be had.
     pub fn open(&self, name: &OsStr, flags: OFlags) -> Result<File, Trouble> {
         self.plain(name)?;
-        let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
+        // Where only a place is opened, nothing can be waited for, and nothing else may be asked.
+        let patience = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK | OFlags::NOCTTY };
+        let flags = flags | patience;
         let fd = open(&self.fd, Path::new(name), flags, Reach::Mount(self.mount), self.means);
         fd.map(File::from).map_err(|error| Trouble::of("open", self.shown(name), error))
     }

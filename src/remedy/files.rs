@@ -60,7 +60,9 @@ mod tests {
 
     #[test]
     fn sizes_and_numbers_are_said_as_people_say_them() {
-        for (bytes, shown) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (356_620_697, "340.1 MiB"), (1 << 50, "1024.0 TiB")] {
+        for (bytes, shown) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (356_620_697, "340.1 MiB"), (1 << 50, "1024.0 TiB")]
+        {
             assert_eq!(show_size(bytes), shown);
         }
         assert_eq!((count(1, "file"), count(0, "file")), ("1 file".into(), "0 files".into()));

@@ -114,8 +114,15 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_or_would_be_too_much_is_known_at_once() {
-        let strange: [&[u8]; 7] =
-            [b"HTTP", b":x\r\n", b"$-2\r\n", b"*-2\r\n", b"*100001\r\n", b"$1048577\r\n", b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n"];
+        let strange: [&[u8]; 7] = [
+            b"HTTP",
+            b":x\r\n",
+            b"$-2\r\n",
+            b"*-2\r\n",
+            b"*100001\r\n",
+            b"$1048577\r\n",
+            b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
+        ];
         for bytes in strange {
             assert!(parse(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
         }

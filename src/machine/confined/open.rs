@@ -29,13 +29,7 @@ pub(super) enum Reach {
 const ATTEMPTS: usize = 16;
 
 /// Opens a relative path of plain names beneath `from`; of an empty path, `from` itself.
-pub(super) fn open(
-    from: impl AsFd,
-    below: &Path,
-    flags: OFlags,
-    reach: Reach,
-    means: Means,
-) -> Result<OwnedFd, Errno> {
+pub(super) fn open(from: impl AsFd, below: &Path, flags: OFlags, reach: Reach, means: Means) -> Result<OwnedFd, Errno> {
     let from = from.as_fd();
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     if below.components().any(|part| !matches!(part, Component::Normal(_))) {
@@ -54,7 +48,7 @@ pub(super) fn open(
                 // A filter of system calls says "not permitted"; what is forbidden for another reason is forbidden to
                 // the steps as well.
                 Err(Errno::NOSYS | Errno::PERM) => break,
-                answer => return answer,
+                answer => return answer.and_then(|fd| no_link(fd, flags)),
             }
         }
     }
@@ -70,11 +64,7 @@ fn by_steps(from: BorrowedFd<'_>, below: &Path, flags: OFlags, reach: Reach) -> 
         let is_last = parts.peek().is_none();
         // O_PATH needs no permission to read, only the one to pass.
         let how = if is_last { flags } else { OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC };
-        let fd = openat(here, part.as_os_str(), how, Mode::empty())?;
-        // With O_PATH a link is opened instead of refused.
-        if how.contains(OFlags::PATH) && Facts::of(&fd)?.is_link() {
-            return Err(Errno::LOOP);
-        }
+        let fd = no_link(openat(here, part.as_os_str(), how, Mode::empty())?, how)?;
         if let Reach::Mount(mount) = reach
             && mount_of(&fd)? != mount
         {
@@ -83,6 +73,11 @@ fn by_steps(from: BorrowedFd<'_>, below: &Path, flags: OFlags, reach: Reach) -> 
         at = Some(fd);
     }
     at.ok_or(Errno::NOENT)
+}
+
+/// With `O_PATH` a link at the end is opened instead of refused.
+fn no_link(fd: OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+    if flags.contains(OFlags::PATH) && Facts::of(&fd)?.is_link() { Err(Errno::LOOP) } else { Ok(fd) }
 }
 
 /// The number of the mount on which something is. The device would not do: a folder that is mounted a second time has

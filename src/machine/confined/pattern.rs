@@ -54,7 +54,11 @@ impl Below {
 
     /// The path, where it has no wildcard.
     pub fn plain(&self) -> Option<PathBuf> {
-        self.parts.iter().chain([&self.name]).all(|(part, _)| matches!(part, Part::Literal(_))).then(|| (&self.text).into())
+        self.parts
+            .iter()
+            .chain([&self.name])
+            .all(|(part, _)| matches!(part, Part::Literal(_)))
+            .then(|| (&self.text).into())
     }
 
     /// Whether its name would fit every file.
@@ -91,9 +95,9 @@ fn walk(parts: &[(Part, Hidden)], folders: &[OsString], on_the_way: bool) -> boo
         ([], []) => true,
         (_, []) if on_the_way => true,
         ([first @ (Part::Deep, _), rest @ ..], _) => {
-            let deeper = folders.split_first().is_some_and(|(folder, below)| {
-                fits(first, folder) && walk(parts, below, on_the_way)
-            });
+            let deeper = folders
+                .split_first()
+                .is_some_and(|(folder, below)| fits(first, folder) && walk(parts, below, on_the_way));
             walk(rest, folders, on_the_way) || deeper
         }
         ([first, rest @ ..], [folder, below @ ..]) => fits(first, folder) && walk(rest, below, on_the_way),
@@ -119,14 +123,26 @@ mod tests {
 
     #[test]
     fn a_wildcard_stays_in_its_folder_and_passes_hidden_names() {
-        for (pattern, path) in
-            [("*.log", "a.log"), ("**/*.log", "a.log"), ("**/*.log", "x/y/a.log"), ("old/**", "old/x/y"), (".*", ".a"), ("*/b", "a/b"), ("[a]?{c,d}", "abd")]
-        {
+        for (pattern, path) in [
+            ("*.log", "a.log"),
+            ("**/*.log", "a.log"),
+            ("**/*.log", "x/y/a.log"),
+            ("old/**", "old/x/y"),
+            (".*", ".a"),
+            ("*/b", "a/b"),
+            ("[a]?{c,d}", "abd"),
+        ] {
             assert!(takes(pattern, path), "{pattern} {path}");
         }
-        for (pattern, path) in
-            [("*.log", "x/a.log"), ("*", ".a"), ("**", ".git/config"), ("**", "x/.a"), ("old/**", "new/x"), ("*/b", ".a/b"), ("a", "b/a")]
-        {
+        for (pattern, path) in [
+            ("*.log", "x/a.log"),
+            ("*", ".a"),
+            ("**", ".git/config"),
+            ("**", "x/.a"),
+            ("old/**", "new/x"),
+            ("*/b", ".a/b"),
+            ("a", "b/a"),
+        ] {
             assert!(!takes(pattern, path), "{pattern} {path}");
         }
         assert!(!Below::parse("old/*.log").unwrap().leads_into(&["new".into()]));

@@ -136,7 +136,9 @@ impl Config {
             ("max_bytes", self.max_bytes != default_bytes()),
         ];
         let written = written.into_iter().filter(|(_, is_written)| *is_written);
-        written.map(|(key, _)| Invalid::new(key, "this is about files, and keys of Redis have none: remove it")).collect()
+        written
+            .map(|(key, _)| Invalid::new(key, "this is about files, and keys of Redis have none: remove it"))
+            .collect()
     }
 }
 
@@ -206,9 +208,9 @@ mod tests {
             let path = config.ok().and_then(|config| Some(config.build(&Context::default()).err()?[0].path.clone()));
             assert!(path.is_none_or(|path| path == "redis.prefix"), "{prefix}");
         }
-        assert_eq!(mistakes("{ owner: root, redis: { address: 'a:1', prefix: 'abc', username: x } }"), [
-            "owner",
-            "redis.username"
-        ]);
+        assert_eq!(
+            mistakes("{ owner: root, redis: { address: 'a:1', prefix: 'abc', username: x } }"),
+            ["owner", "redis.username"]
+        );
     }
 }

@@ -82,8 +82,7 @@ impl Settings for Config {
         let group = group.map_err(|why| invalid.push(Invalid::new("group", why)));
         match (owner, group) {
             (Ok(owner), Ok(group)) if invalid.is_empty() => {
-                let wanted =
-                    Wanted { root: self.root.clone(), dirs: self.dirs.clone(), mode: self.mode, owner, group };
+                let wanted = Wanted { root: self.root.clone(), dirs: self.dirs.clone(), mode: self.mode, owner, group };
                 Ok(Action { wanted, bench: Bench::new(self.timeout.0) })
             }
             _ => Err(invalid),

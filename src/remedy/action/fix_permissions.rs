@@ -160,7 +160,10 @@ impl Task {
         let facts = Facts::of(&file).map_err(look)?;
         let refuse = |why: String| Err(Setback::Refused(format!("{shown} {why}")));
         if !facts.is_lone_file() && !facts.is_folder() {
-            return refuse(format!("is {}, and only folders and files with one name are changed", facts.kind_in_words()));
+            return refuse(format!(
+                "is {}, and only folders and files with one name are changed",
+                facts.kind_in_words()
+            ));
         }
         if facts.uid != self.owner {
             return refuse(format!("belongs to the user {}: set owner to that user, if this is right", facts.uid));
@@ -172,7 +175,9 @@ impl Task {
         // Those of a folder mean inheritance and protection, and stay.
         let to = wanted.mode.0 | (from & 0o7000);
         if to & !from & 0o007 != 0 {
-            return refuse(format!("has {from:04o}, and {to:04o} would give others more: change it by hand, if this is right"));
+            return refuse(format!(
+                "has {from:04o}, and {to:04o} would give others more: change it by hand, if this is right"
+            ));
         }
         Ok((from != to).then_some(Change { file, shown, from, to }))
     }

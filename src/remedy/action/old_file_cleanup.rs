@@ -145,8 +145,8 @@ impl super::Action for Action {
 mod tests {
     use super::super::Action as _;
     use super::*;
-    use std::time::SystemTime;
     use std::fs::File;
+    use std::time::SystemTime;
 
     fn mistakes(yaml: &str) -> Vec<String> {
         let config: Config = serde_yaml::from_str(yaml).unwrap();
@@ -183,9 +183,10 @@ mod tests {
     fn mistakes_are_found_at_their_place() {
         assert_eq!(mistakes("{ root: /opt/x, files: [] }"), ["files"]);
         assert_eq!(mistakes("{ root: /opt/x, files: [ a, ../b ] }"), ["files[1]"]);
-        assert_eq!(mistakes("{ root: /etc, files: [ a ], older_than: 1h, timeout: 2h, owner: no-such-user }"), [
-            "root", "timeout", "older_than", "owner"
-        ]);
+        assert_eq!(
+            mistakes("{ root: /etc, files: [ a ], older_than: 1h, timeout: 2h, owner: no-such-user }"),
+            ["root", "timeout", "older_than", "owner"]
+        );
         assert_eq!(mistakes("{ root: /opt/x, files: [ '*' ] }"), [""; 0]);
     }
 }

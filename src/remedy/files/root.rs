@@ -27,8 +27,26 @@ const SHARED: &[&str] =
 
 /// Trees in which nothing is removed at any depth.
 const TREES_OF_THE_SYSTEM: &[&str] = &[
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/sys", "/usr/bin", "/usr/lib",
-    "/usr/lib64", "/usr/sbin", "/usr/include", "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/docker", "/var/lib/containers",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/proc",
+    "/sbin",
+    "/sys",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/sbin",
+    "/usr/include",
+    "/var/lib/dpkg",
+    "/var/lib/rpm",
+    "/var/lib/docker",
+    "/var/lib/containers",
     "/var/lib/systemd",
 ];
 
@@ -54,7 +72,9 @@ pub fn check_root(root: &Path, allows: Allows, backups: &Path) -> Option<Invalid
         return refuse("is shared by everybody: name the folder of one service in it");
     }
     if !backups.as_os_str().is_empty() && (backups.starts_with(root) || root.starts_with(backups)) {
-        return refuse("holds the copies that Banken keeps of what it repairs: name another folder, or another state_dir");
+        return refuse(
+            "holds the copies that Banken keeps of what it repairs: name another folder, or another state_dir",
+        );
     }
     None
 }

@@ -70,7 +70,17 @@ const LIMITS: &[(&str, Limit)] = &[
 
 /// They explain, and demand nothing.
 const NOTES: &[&str] = &[
-    "$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "format",
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "format",
 ];
 
 const MAX_DEPTH: usize = 64;
@@ -121,10 +131,9 @@ impl Rules {
             match key.as_str() {
                 "type" => rules.types = Some(types(value).ok_or_else(|| wrong("a type, or a list of types"))?),
                 "enum" => rules.allowed = Some(list(value)?),
-                "const" => rules.all_of.push(Schema::Rules(Box::new(Self {
-                    allowed: Some(vec![value.clone()]),
-                    ..Self::default()
-                }))),
+                "const" => rules
+                    .all_of
+                    .push(Schema::Rules(Box::new(Self { allowed: Some(vec![value.clone()]), ..Self::default() }))),
                 "required" => rules.required = Vec::deserialize(value).map_err(|_| wrong("a list of names"))?,
                 "properties" => {
                     let object = value.as_object().ok_or_else(|| wrong("an object"))?;
@@ -136,13 +145,14 @@ impl Rules {
                 "items" => rules.items = Some(below(value)?),
                 "allOf" => rules.all_of.extend(list(value)?.iter().map(below).collect::<Result<Vec<_>, _>>()?),
                 "anyOf" => rules.any_of = list(value)?.iter().map(below).collect::<Result<_, _>>()?,
-                "pattern" => rules.pattern = Some(Pattern::deserialize(value).map_err(|error| format!("{here}: {error}"))?),
+                "pattern" => {
+                    rules.pattern = Some(Pattern::deserialize(value).map_err(|error| format!("{here}: {error}"))?)
+                }
                 key if NOTES.contains(&key) => {}
                 key => {
                     let limit = LIMITS.iter().find(|(name, _)| *name == key).map(|(_, limit)| *limit);
-                    let limit = limit.ok_or_else(|| {
-                        format!("{here} is not understood: leave it out, or demand it with requires")
-                    })?;
+                    let limit = limit
+                        .ok_or_else(|| format!("{here} is not understood: leave it out, or demand it with requires"))?;
                     rules.limits.push((limit, value.as_f64().ok_or_else(|| wrong("a number"))?));
                 }
             }
@@ -178,7 +188,8 @@ impl Rules {
             _ => None,
         };
         let any = || {
-            let is_any = self.any_of.is_empty() || self.any_of.iter().any(|schema| schema.mismatch_at(value, at).is_none());
+            let is_any =
+                self.any_of.is_empty() || self.any_of.iter().any(|schema| schema.mismatch_at(value, at).is_none());
             (!is_any).then(|| format!("{at} matches none of anyOf"))
         };
         all.or_else(within).or_else(any)
@@ -223,7 +234,9 @@ impl Type {
             Type::Array => value.is_array(),
             Type::Number => value.is_number(),
             // 1.0 is one.
-            Type::Integer => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
+            Type::Integer => {
+                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+            }
             Type::Text => value.is_string(),
         }
     }
@@ -294,14 +307,21 @@ mod tests {
         let schema = Schema::parse(&schema, "", 0).unwrap();
         let mismatch = |value| schema.mismatch(&value).unwrap_or_default();
         assert_eq!(mismatch(json!({})), "$.balance is missing");
-        assert_eq!(mismatch(json!({"balance": 1, "positions": [{"symbol": 1}, {}]})), "$.positions[1].symbol is missing");
+        assert_eq!(
+            mismatch(json!({"balance": 1, "positions": [{"symbol": 1}, {}]})),
+            "$.positions[1].symbol is missing"
+        );
         assert_eq!(mismatch(json!({"balance": 1, "positions": []})), "");
     }
 
     fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
-            Just(json!(null)), any::<bool>().prop_map(|b| json!(b)), (-3..6_i64).prop_map(|n| json!(n)),
-            Just(json!(1.0)), Just(json!(2.5)), "[ab\u{3042}]{0,4}".prop_map(|text| json!(text)),
+            Just(json!(null)),
+            any::<bool>().prop_map(|b| json!(b)),
+            (-3..6_i64).prop_map(|n| json!(n)),
+            Just(json!(1.0)),
+            Just(json!(2.5)),
+            "[ab\u{3042}]{0,4}".prop_map(|text| json!(text)),
         ];
         leaf.prop_recursive(3, 16, 4, |inner| {
             prop_oneof![

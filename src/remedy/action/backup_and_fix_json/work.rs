@@ -46,26 +46,49 @@ const MAX_COPIES: usize = 100_000;
 impl Task {
     pub(super) fn rehearse(&self, until: &Until) -> Result<Vec<String>, Setback> {
         let looked = self.look_at_all(until)?;
-        Ok(looked.iter().map(|looked| match &looked.verdict {
-            Verdict::Valid => format!("{} is valid and stays as it is", looked.shown),
-            Verdict::Repaired(repaired) => {
-                let size = show_size(looked.facts.size);
-                format!("would copy {} ({size}) to {} and repair it: {}", looked.shown, show(&self.backups), words(repaired))
-            }
-            Verdict::Hopeless(why) => format!("{} cannot be repaired: {why}", looked.shown),
-        }).collect())
+        Ok(looked
+            .iter()
+            .map(|looked| match &looked.verdict {
+                Verdict::Valid => format!("{} is valid and stays as it is", looked.shown),
+                Verdict::Repaired(repaired) => {
+                    let size = show_size(looked.facts.size);
+                    format!(
+                        "would copy {} ({size}) to {} and repair it: {}",
+                        looked.shown,
+                        show(&self.backups),
+                        words(repaired)
+                    )
+                }
+                Verdict::Hopeless(why) => format!("{} cannot be repaired: {why}", looked.shown),
+            })
+            .collect())
     }
 
     pub(super) fn carry_out(&self, now: SystemTime, until: &Until) -> Result<Done, Setback> {
         let looked = self.look_at_all(until)?;
+        self.repair_all(&looked, now, until)
+    }
+
+    /// With something that happens at the worst moment.
+    #[cfg(test)]
+    pub(super) fn carry_out_after_look(&self, between: impl FnOnce()) -> Result<Done, Setback> {
+        let (until, _waiting) = Until::after(std::time::Duration::from_secs(60));
+        let looked = self.look_at_all(&until)?;
+        between();
+        self.repair_all(&looked, SystemTime::now(), &until)
+    }
+
+    fn repair_all(&self, looked: &[Looked], now: SystemTime, until: &Until) -> Result<Done, Setback> {
         let (mut done, mut failures) = (Vec::new(), Vec::new());
-        for looked in &looked {
+        for looked in looked {
             match &looked.verdict {
                 Verdict::Valid => done.push(format!("{} is valid", looked.shown)),
                 Verdict::Hopeless(why) => failures.push(format!("{} cannot be repaired: {why}", looked.shown)),
                 Verdict::Repaired(_) if until.is_over() => failures.push("the time was over".into()),
                 Verdict::Repaired(repaired) => match self.repair(looked, repaired, now) {
-                    Ok(copy) => done.push(format!("{} repaired ({}), the former one is {copy}", looked.shown, words(repaired))),
+                    Ok(copy) => {
+                        done.push(format!("{} repaired ({}), the former one is {copy}", looked.shown, words(repaired)))
+                    }
                     Err(trouble) => failures.push(format!("{}: {trouble}", looked.shown)),
                 },
             }
@@ -84,7 +107,9 @@ impl Task {
         let mut all = Vec::new();
         for file in &self.files {
             if until.is_over() {
-                return Err(Setback::Failed("the time was over before everything was looked at; nothing was touched".into()));
+                return Err(Setback::Failed(
+                    "the time was over before everything was looked at; nothing was touched".into(),
+                ));
             }
             all.push(self.look(&root, file)?);
         }
@@ -166,10 +191,13 @@ impl Task {
             .and_then(|()| file.sync_all())
             .map_err(|error| Trouble::io(format!("cannot write {}", parent.shown(&beside)), error))
             .and_then(|()| put_in_place(looked, &beside));
-        // Whatever stands there now, the repaired one that was not wanted or the former one, has a copy.
-        let removed = match parent.unlink(&beside) {
-            Err(trouble) if trouble.is_missing() => Ok(()),
-            removed => removed,
+        // What stands there now goes if it is the repaired one or the one of which there is a copy, and nothing else.
+        let ours = Facts::of(&file).ok();
+        let removed = match parent.facts(&beside)? {
+            Some(there) if there.is_same_file(facts) || ours.is_some_and(|ours| there.is_same_file(&ours)) => {
+                parent.unlink(&beside)
+            }
+            _ => Ok(()),
         };
         written?;
         removed?;
@@ -246,7 +274,8 @@ fn put_in_place(looked: &Looked, beside: &OsStr) -> Result<(), Trouble> {
         let now = parent.facts(there)?;
         Ok(now.is_some_and(|now| now.is_same_file(facts) && now.size == facts.size && now.modified == facts.modified))
     };
-    let meanwhile = || Trouble::io("it was written meanwhile and stays as it is", std::io::ErrorKind::ResourceBusy.into());
+    let meanwhile =
+        || Trouble::io("it was written meanwhile and stays as it is", std::io::ErrorKind::ResourceBusy.into());
     if !is_same(name)? {
         return Err(meanwhile());
     }

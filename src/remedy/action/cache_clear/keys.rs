@@ -146,8 +146,7 @@ impl Keys {
             count.more |= keys.len() > room;
             keys.truncate(room);
             for batch in keys.chunks(BATCH) {
-                let command: Vec<&[u8]> =
-                    [&b"UNLINK"[..]].into_iter().chain(batch.iter().map(Vec::as_slice)).collect();
+                let command: Vec<&[u8]> = [&b"UNLINK"[..]].into_iter().chain(batch.iter().map(Vec::as_slice)).collect();
                 match self.ask(connection, &command, out).await? {
                     Answer::Number(removed) => count.keys += usize::try_from(removed).unwrap_or(0).min(batch.len()),
                     _ => return Err(Setback::Failed("UNLINK was answered with something else than a number".into())),
@@ -201,12 +200,7 @@ impl Keys {
         keys.collect()
     }
 
-    async fn ask(
-        &self,
-        connection: &mut Connection,
-        command: &[&[u8]],
-        out: &mut Readings,
-    ) -> Result<Answer, Setback> {
+    async fn ask(&self, connection: &mut Connection, command: &[&[u8]], out: &mut Readings) -> Result<Answer, Setback> {
         let name = String::from_utf8_lossy(command.first().copied().unwrap_or_default()).into_owned();
         match connection.ask_for_any(command, out).await {
             Ok(Answer::Refusal(text)) => Err(self.refused(&name, &text)),
@@ -224,8 +218,12 @@ impl Keys {
             ("LOADING", _) => Setback::Busy("the server is loading its data".into()),
             ("READONLY", _) => Setback::Failed("this server is a replica: name the one that it copies from".into()),
             ("NOAUTH", _) => Failure::new(Reason::Auth, "the server wants a password: set password").into(),
-            ("NOPERM", _) => Failure::new(Reason::Auth, format!("allow the user +{command} on its keys: {shown}")).into(),
-            ("MOVED" | "CROSSSLOT", _) => Setback::Failed(format!("a cluster cannot be cleared from one of its nodes: {shown}")),
+            ("NOPERM", _) => {
+                Failure::new(Reason::Auth, format!("allow the user +{command} on its keys: {shown}")).into()
+            }
+            ("MOVED" | "CROSSSLOT", _) => {
+                Setback::Failed(format!("a cluster cannot be cleared from one of its nodes: {shown}"))
+            }
             (_, reason) => Failure::new(reason, format!("{command} is refused: {shown}")).into(),
         }
     }

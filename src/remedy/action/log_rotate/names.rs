@@ -67,7 +67,8 @@ pub(super) fn rotated(log: &OsStr, now: SystemTime) -> Option<OsString> {
 }
 
 fn read(stamp: &str) -> Option<i64> {
-    let is_stamp = stamp.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'-' } else { byte.is_ascii_digit() });
+    let is_stamp =
+        stamp.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'-' } else { byte.is_ascii_digit() });
     let time = is_stamp.then(|| jiff::civil::DateTime::strptime(STAMP, stamp).ok())??;
     Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }
@@ -102,14 +103,23 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_870_123);
         let name = rotated("app.log".as_ref(), now).unwrap();
         assert_eq!(name, "app.log.20261128-124843");
-        for (suffix, form) in [("", Form::Plain), (".gz", Form::Gzip), (".part", Form::Part), (".gz.part", Form::Part)] {
+        for (suffix, form) in [("", Form::Plain), (".gz", Form::Gzip), (".part", Form::Part), (".gz.part", Form::Part)]
+        {
             let parsed = Rotated::parse(&with(&name, suffix)).unwrap();
             assert_eq!(parsed, Rotated { log: "app.log".into(), at: 1_795_870_123, form });
             assert_eq!(parsed.age(now + Duration::from_secs(5)), Duration::from_secs(5));
         }
         for name in [
-            "app.log", "app.log.1", "app.log.20261128", "app.log.20261128-1248430", ".20261128-124843", "app.log.20261328-124843",
-            "app.log.20261128-124843.bz2", "app.log.20261128+124843", "20261128-124843", "app.log.2026 128-124843",
+            "app.log",
+            "app.log.1",
+            "app.log.20261128",
+            "app.log.20261128-1248430",
+            ".20261128-124843",
+            "app.log.20261328-124843",
+            "app.log.20261128-124843.bz2",
+            "app.log.20261128+124843",
+            "20261128-124843",
+            "app.log.2026 128-124843",
         ] {
             assert_eq!(Rotated::parse(name.as_ref()), None, "{name}");
         }

@@ -96,7 +96,10 @@ impl Rules {
             notes.push(words);
         }
         if seen.len() > MAX_LOGS {
-            return Err(Setback::Refused(format!("{} logs are meant, more than {MAX_LOGS}: write closer patterns", seen.len())));
+            return Err(Setback::Refused(format!(
+                "{} logs are meant, more than {MAX_LOGS}: write closer patterns",
+                seen.len()
+            )));
         }
         // Whom to ask is only looked for where somebody may have to be asked.
         let may_tell = seen.values().any(|seen| seen.fresh.is_some() || self.is_due(seen) || seen.has_plain());
@@ -196,7 +199,11 @@ impl Rules {
                 }
             }
         }
-        let has_work = log.rotate.is_some() || log.fresh.is_some() || log.is_held || !log.compress.is_empty() || !log.remove.is_empty();
+        let has_work = log.rotate.is_some()
+            || log.fresh.is_some()
+            || log.is_held
+            || !log.compress.is_empty()
+            || !log.remove.is_empty();
         if !has_work {
             return Ok(None);
         }
@@ -216,7 +223,8 @@ impl Rules {
         let uid = log.of_folder.uid;
         let we_are = rustix::process::geteuid().as_raw();
         if uid != 0 && uid != we_are && Some(uid) != owner {
-            let words = format!("{shown} belongs to the user {uid}, who does not own the log: give it to the log's owner");
+            let words =
+                format!("{shown} belongs to the user {uid}, who does not own the log: give it to the log's owner");
             return Err(Setback::Refused(words));
         }
         Ok(())

@@ -98,7 +98,8 @@ fn told(folder: &Folder, name: &OsStr, size: u64) -> String {
 fn held(root: &Folder, log: &Log) -> Result<Folder, String> {
     let folder = root.folder(&log.folder).map_err(|trouble| trouble.to_string())?;
     let facts = folder.own_facts().map_err(|trouble| trouble.to_string())?;
-    let is_as_judged = facts.is_same_file(&log.of_folder) && facts.mode() == log.of_folder.mode() && facts.uid == log.of_folder.uid;
+    let is_as_judged =
+        facts.is_same_file(&log.of_folder) && facts.mode() == log.of_folder.mode() && facts.uid == log.of_folder.uid;
     if is_as_judged { Ok(folder) } else { Err(format!("{} was exchanged meanwhile", folder.shown(""))) }
 }
 
@@ -148,7 +149,9 @@ fn rotate(
     remove_leftover(folder, &waiting)?;
     let file = folder.create(&waiting)?;
     let moved = furnish(&file, Some(facts.uid), Some(facts.gid), facts.mode() & 0o777)
-        .map_err(|error| Trouble::io(format!("cannot give {} its owner and mode", folder.shown(&waiting)), error.into()))
+        .map_err(|error| {
+            Trouble::io(format!("cannot give {} its owner and mode", folder.shown(&waiting)), error.into())
+        })
         .and_then(|()| folder.rename(&log.name, &target))
         .and_then(|()| folder.facts(&target));
     let there = match moved {
@@ -184,11 +187,17 @@ fn free_name(folder: &Folder, log: &OsStr, now: SystemTime) -> Result<OsString, 
     Err(Trouble::io(format!("no name is free for {}", folder.shown(log)), std::io::ErrorKind::AlreadyExists.into()))
 }
 
-fn compress_what_was_let_go(root: &Folder, mut waiting: Vec<(PathBuf, Facts, Named)>, until: &Until, report: &mut Report) {
+fn compress_what_was_let_go(
+    root: &Folder,
+    mut waiting: Vec<(PathBuf, Facts, Named)>,
+    until: &Until,
+    report: &mut Report,
+) {
     let begun = std::time::Instant::now();
     while !waiting.is_empty() && !until.is_over() {
         let holders = Holders::beneath(root.path(), until);
-        let is_held = |(path, _, named): &(PathBuf, Facts, Named)| holders.may_hold(&root.path().join(path).join(&named.name));
+        let is_held =
+            |(path, _, named): &(PathBuf, Facts, Named)| holders.may_hold(&root.path().join(path).join(&named.name));
         let (held, free): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_held);
         waiting = held;
         for (path, of_folder, mut named) in free {

@@ -98,7 +98,8 @@ impl Reopening {
     /// Finds the process and makes sure that it is the expected one, and that the signal does not end it.
     pub(super) fn find(&self) -> Result<Writer, Setback> {
         let pid = self.read()?;
-        let refuse = |why: String| Err(Setback::Refused(format!("the process {pid} of {}: {why}", show(&self.pidfile))));
+        let refuse =
+            |why: String| Err(Setback::Refused(format!("the process {pid} of {}: {why}", show(&self.pidfile))));
         if pid.as_raw_nonzero().get() == 1 || pid == rustix::process::getpid() {
             return refuse("it is never signalled".into());
         }
@@ -111,7 +112,9 @@ impl Reopening {
         match program(raw) {
             Ok(exe) if exe == self.exe => {}
             Ok(exe) => return refuse(format!("it runs {}, not {}", show(exe), show(&self.exe))),
-            Err(error) => return refuse(format!("its program cannot be seen: {error}; run Banken as its user or as root")),
+            Err(error) => {
+                return refuse(format!("its program cannot be seen: {error}; run Banken as its user or as root"));
+            }
         }
         let mut reader = Reader::default();
         let status = reader.read(raw, "status")?.unwrap_or_default();
