@@ -1,4 +1,4 @@
-use super::trials::{Swapper, contents, with_own_mounts};
+use super::trials::{Swapper, contents, link_to, with_own_mounts};
 use super::*;
 use crate::machine::until::Until;
 use std::fs;
@@ -125,7 +125,7 @@ fn names_that_are_exchanged_all_the_time_never_lead_outside() {
     let place = Place::new();
     fs::write(place.root.join("sub/deep/inside"), "").unwrap();
     fs::write(place.outside.join("deep/outside"), "").unwrap();
-    symlink(&place.outside, place.root.join("link")).unwrap();
+    link_to(&place.outside, &place.root.join("link"));
     let before = contents(&place.outside);
     for means in BOTH {
         let root = place.open(means);

@@ -57,6 +57,16 @@ impl Drop for Swapper {
     }
 }
 
+/// Makes a link that leads to `target` by a relative way, which no other rule than the one against links forbids.
+pub fn link_to(target: &Path, link: &Path) {
+    let from: Vec<_> = link.parent().unwrap().components().collect();
+    let to: Vec<_> = target.components().collect();
+    let common = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
+    let way = std::iter::repeat_n(Path::new(".."), from.len() - common);
+    let way: PathBuf = way.chain(to[common..].iter().map(AsRef::as_ref)).collect();
+    std::os::unix::fs::symlink(way, link).unwrap();
+}
+
 /// Everything that is in a folder, and what is in its files.
 pub fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();

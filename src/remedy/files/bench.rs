@@ -62,11 +62,15 @@ mod tests {
     #[tokio::test]
     async fn work_ends_when_it_is_dropped_and_two_pieces_never_run_at_once() {
         let bench = Bench::new(Duration::from_secs(3600));
-        let hang = bench.work(|until| {
-            while until.pause(Duration::from_secs(3600)) {}
-            Ok(())
-        });
-        assert!(tokio::time::timeout(Duration::from_millis(50), hang).await.is_err());
+        {
+            let hang = bench.work(|until| {
+                while until.pause(Duration::from_secs(3600)) {}
+                Ok(())
+            });
+            tokio::pin!(hang);
+            assert!(tokio::time::timeout(Duration::from_millis(50), &mut hang).await.is_err());
+            assert!(bench.work(|_| Ok(())).await.is_err(), "two pieces at once");
+        }
         let deadline = Instant::now() + Duration::from_secs(30);
         // The dropped work may need a moment to see it; until then nobody else gets the bench.
         while let Err(setback) = bench.work(|_| Ok(())).await {

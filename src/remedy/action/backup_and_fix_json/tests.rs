@@ -1,6 +1,6 @@
 use super::super::Action as _;
 use super::*;
-use crate::machine::confined::trials::{Swapper, contents, with_own_mounts};
+use crate::machine::confined::trials::{Swapper, contents, link_to, with_own_mounts};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
@@ -195,8 +195,8 @@ async fn a_file_that_is_exchanged_for_a_link_all_the_time_never_leads_outside() 
     let outside = outside.path().canonicalize().unwrap();
     fs::write(outside.join("a.json"), "[7,").unwrap();
     fs::create_dir(place.root.join("sub")).unwrap();
-    symlink(&outside, place.root.join("way")).unwrap();
-    symlink(outside.join("a.json"), place.root.join("sub/link")).unwrap();
+    link_to(&outside, &place.root.join("way"));
+    link_to(&outside.join("a.json"), &place.root.join("sub/link"));
     fs::write(place.root.join("sub/a.json"), "[1,").unwrap();
     let before = contents(&outside);
     let action = place.built("files: [ sub/a.json ]");

@@ -1,6 +1,6 @@
 use super::super::Action as _;
 use super::*;
-use crate::machine::confined::trials::{Swapper, contents};
+use crate::machine::confined::trials::{Swapper, contents, link_to};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
@@ -95,7 +95,7 @@ async fn a_parent_that_is_exchanged_for_a_link_all_the_time_never_leads_outside(
     let (_folder, root) = folder();
     let (_other, outside) = folder();
     fs::create_dir(root.join("sub")).unwrap();
-    symlink(&outside, root.join("link")).unwrap();
+    link_to(&outside, &root.join("link"));
     let swapper = Swapper::start(root.join("sub"), root.join("link"));
     let mut made = 0;
     let deadline = std::time::Instant::now() + Duration::from_secs(30);

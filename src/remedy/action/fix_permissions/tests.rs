@@ -1,6 +1,6 @@
 use super::super::Action as _;
 use super::*;
-use crate::machine::confined::trials::Swapper;
+use crate::machine::confined::trials::{Swapper, link_to};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
@@ -104,8 +104,8 @@ async fn files_and_folders_that_are_exchanged_for_links_all_the_time_never_lead_
     fs::create_dir(root.join("sub")).unwrap();
     file(&root.join("sub/file"), 0o600);
     file(&outside.join("file"), 0o600);
-    symlink(&outside, root.join("link")).unwrap();
-    symlink(outside.join("file"), root.join("file-link")).unwrap();
+    link_to(&outside, &root.join("link"));
+    link_to(&outside.join("file"), &root.join("file-link"));
     file(&root.join("plain"), 0o600);
     let swappers = [
         Swapper::start(root.join("sub"), root.join("link")),

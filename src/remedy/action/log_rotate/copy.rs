@@ -90,3 +90,36 @@ fn append(file: &File, out: &mut File, gzip: bool, until: &Until) -> io::Result<
     encoder.finish()?;
     Ok(1 + rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::time::Duration;
+
+    #[test]
+    fn what_came_later_is_appended_and_a_copy_that_finds_no_room_keeps_what_it_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let (until, waiting) = Until::after(Duration::from_secs(60));
+        let path = folder.path().join("log");
+        let mut log = File::create(&path).unwrap();
+        let file = File::open(&path).unwrap();
+        let mut out = File::create_new(folder.path().join("copy")).unwrap();
+        for text in ["first ", "", "second"] {
+            log.write_all(text.as_bytes()).unwrap();
+            assert_eq!(append_whole(&file, &mut out, true, &until).unwrap(), text.len() as u64);
+        }
+        let unpack = || {
+            let mut text = String::new();
+            flate2::read::MultiGzDecoder::new(File::open(folder.path().join("copy")).unwrap())
+                .read_to_string(&mut text)
+                .map(|_| text)
+        };
+        assert_eq!(unpack().unwrap(), "first second");
+        // It breaks off in the middle.
+        drop(waiting);
+        log.write_all(b"third").unwrap();
+        assert!(append_whole(&file, &mut out, true, &until).is_err());
+        assert_eq!(unpack().unwrap(), "first second");
+    }
+}

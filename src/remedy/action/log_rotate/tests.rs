@@ -4,7 +4,7 @@ mod writers;
 
 use super::super::Action as _;
 use super::*;
-use crate::machine::confined::trials::{Swapper, contents, with_own_mounts};
+use crate::machine::confined::trials::{Swapper, contents, link_to, with_own_mounts};
 use crate::machine::until::Until;
 use flate2::read::MultiGzDecoder;
 use std::fs::{self, File};
@@ -225,8 +225,8 @@ async fn a_log_that_is_exchanged_for_a_link_all_the_time_never_leads_outside() {
         fs::create_dir(root.join("sub")).unwrap();
         fs::create_dir(outside.join("sub")).unwrap();
         big(&outside.join("sub/app.log"));
-        symlink(outside.join("target"), root.join("sub/link")).unwrap();
-        symlink(outside.join("sub"), root.join("way")).unwrap();
+        link_to(&outside.join("target"), &root.join("sub/link"));
+        link_to(&outside.join("sub"), &root.join("way"));
         let before = contents(&outside);
         let action = built(&root, &format!("files: [ '*/app.log' ], keep: 3, {method}"));
         let swappers = [

@@ -1,5 +1,5 @@
 use super::*;
-use crate::machine::confined::trials::{Swapper, contents, with_own_mounts};
+use crate::machine::confined::trials::{Swapper, contents, link_to, with_own_mounts};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
@@ -137,8 +137,8 @@ fn folders_and_files_that_are_exchanged_for_links_all_the_time_never_lead_outsid
     let (_folder, root) = folder();
     let (_other, outside) = folder_with(&names);
     fs::create_dir(root.join("sub")).unwrap();
-    symlink(&outside, root.join("link")).unwrap();
-    symlink(outside.join("f0"), root.join("file-link")).unwrap();
+    link_to(&outside, &root.join("link"));
+    link_to(&outside.join("f0"), &root.join("file-link"));
     let before = contents(&outside);
     old(&root.join("sub/f0"), 9, b"");
     // The inner one first: afterwards the way to it is no longer the same.
