@@ -6,10 +6,12 @@
 pub mod aside;
 pub mod bell;
 pub mod child;
+pub mod confined;
 pub mod docker;
 pub mod globs;
 pub mod holders;
 pub mod kin;
+pub mod open_files;
 pub mod pidfd;
 pub mod pm2;
 pub mod procfs;
@@ -17,6 +19,7 @@ pub mod program;
 pub mod sockets;
 pub mod supervisor;
 pub mod systemd;
+pub mod until;
 pub mod usage;
 pub mod user;
 

@@ -6,6 +6,7 @@
 
 pub mod action;
 mod clock;
+pub mod files;
 pub mod journal;
 mod plan;
 pub mod policy;

@@ -3,11 +3,18 @@
 //! An action is one file below `action/` and one row in [`actions!`] here. From the row follow its block under `steps:`,
 //! its dispatch, its place in the JSON Schema, its label and its line in the documentation.
 
+pub mod backup_and_fix_json;
+pub mod cache_clear;
 pub mod check_port;
 pub mod command;
+pub mod create_missing_dirs;
+pub mod fix_permissions;
 pub mod kill_process_on_port;
+pub mod log_rotate;
+pub mod old_file_cleanup;
 mod script;
 pub mod service_restart;
+pub mod temp_file_cleanup;
 
 use crate::machine::systemd::Buses;
 use crate::net::Roots;
@@ -257,10 +264,17 @@ macro_rules! actions {
 }
 
 actions! {
-    check_port CheckPort,
-    command Command,
-    kill_process_on_port KillProcessOnPort,
     service_restart ServiceRestart,
+    log_rotate LogRotate,
+    cache_clear CacheClear,
+    temp_file_cleanup TempFileCleanup,
+    create_missing_dirs CreateMissingDirs,
+    fix_permissions FixPermissions,
+    check_port CheckPort,
+    kill_process_on_port KillProcessOnPort,
+    backup_and_fix_json BackupAndFixJson,
+    old_file_cleanup OldFileCleanup,
+    command Command,
 }
 
 #[cfg(test)]

@@ -380,15 +380,21 @@ impl Runner {
     fn show_record(&self) {
         let (state, unix) = (self.walk.state(), unix_now());
         let incident_since = self.walk.incident_since().map(|since| self.unix(since));
-        self.cell.update(|record| {
+        let suppression = self.walk.suppression();
+        let is_news = self.cell.update(|record| {
+            let is_news = record.state != state || record.suppression != suppression;
             if record.state != state {
                 record.since = Some(unix);
             }
             record.state = state;
             record.incident_since = incident_since;
             record.attempt = self.walk.attempt();
-            record.suppression = self.walk.suppression();
+            record.suppression = suppression;
+            is_news
         });
+        if is_news {
+            self.shared.board.raise();
+        }
     }
 
     async fn save(&mut self) -> std::io::Result<()> {

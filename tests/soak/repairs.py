@@ -111,6 +111,16 @@ class Lane:
 
 # Faults, and what is good again.
 
+def fills(bot):
+    line = b"2026-11-28 12:00:00 INFO all is well, and told at length\n"
+    with open(bot.folder / "app.log", "ab") as log:
+        log.write(line * (51_000_000 // len(line)))
+
+
+def is_rotated(bot):
+    return (bot.folder / "app.log").stat().st_size < 1_000_000 and any(bot.folder.glob("app.log.*"))
+
+
 def crash(bot):
     stage.kill(bot.pids())
 
@@ -198,6 +208,9 @@ def lanes(binary, systemd, docker):
         slow.append(Lane("3 memory exhausted, freed", name, make, shipped, swell, 5, "free-memory", is_slim))
         slow.append(Lane("3 memory exhausted, restarted", name, make, shipped, swell, 5, "free-memory", is_slim, actions=2, settle=leaks))
         slow.append(Lane("4 everything down", name, make, shipped, everything, 5, "emergency", lambda bot: bot.is_well()))
+
+        if name == "argv":
+            slow.append(Lane("5 log above 50 MB", name, make, shipped, fills, 5, "rotate-logs", is_rotated))
 
     def tenth(bot):
         return watchers.Banken(watchers.trading_bot(bot, 10), bot, binary)

@@ -28,7 +28,7 @@ fn scenarios(manager: &str, lanes: usize) {
 
 #[test]
 fn what_plain_scripts_start_is_repaired() {
-    scenarios("argv", 10);
+    scenarios("argv", 11);
 }
 
 #[test]
