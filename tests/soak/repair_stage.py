@@ -132,6 +132,7 @@ class Bot:
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="br-", dir="/tmp"))
+        (self.folder / "logs").mkdir()
         self.port = free_port()
         for script in SCRIPTS:
             (self.folder / f"{script}.py").write_text(DASHBOARD if script == "dashboard" else GUARD)
@@ -176,7 +177,8 @@ class Bot:
         return answers(self.port)
 
     def is_well(self):
-        return all(len(self.pids(script)) == 1 for script in SCRIPTS) and self.serves()
+        # What costs least comes first: this is asked all the time.
+        return self.serves() and all(len(self.pids(script)) == 1 for script in SCRIPTS)
 
     def until_well(self, patience=60):
         until(f"{self.manager} has everything up", self.is_well, patience)

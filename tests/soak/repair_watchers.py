@@ -71,7 +71,7 @@ class Banken:
         self.port = free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BANKEN_")}
         environment |= {"BANKEN_LISTEN": f"127.0.0.1:{self.port}", "BANKEN_STATE_DIR": str(self.folder / "state"), "BANKEN_ARMED": "true",
-                        "BOT_DIR": str(bot.folder), "BOT_LOGS": str(bot.folder), "PM2_HOME": str(bot.folder / "pm2")}
+                        "BOT_DIR": str(bot.folder), "BOT_LOGS": str(bot.folder / "logs"), "PM2_HOME": str(bot.folder / "pm2")}
         log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen([binary, "--config", self.folder / "banken.yml"], env=environment, stdout=log, stderr=log)
 

@@ -10,11 +10,12 @@ Exits 1 if a repair takes longer than 30 s, if one is done that nobody needs, or
 loopback, in a network of its own where that is allowed, and ends with the run. Needs root for systemd and Docker, and: monit,
 supervisor, systemd, dbus-daemon, docker.io (Debian), PM2 (tests/run installs it), `cargo build --release`.
 
-    python3 tests/soak/repairs.py [--runs 20] [--lanes WORDS] [--workers 10] [--json FILE]
+    python3 tests/soak/repairs.py [--runs 20] [--lanes WORDS] [--workers 16] [--json FILE]
 """
 import argparse
 import concurrent.futures
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -30,7 +31,9 @@ import repair_watchers as watchers
 
 BOUND = 30.0
 GIVEN_UP = 120.0
-ENDING = threading.Event()
+FORK = multiprocessing.get_context("fork")
+ENDING = FORK.Event()
+LANES = []
 
 
 class Lane:
@@ -113,12 +116,12 @@ class Lane:
 
 def fills(bot):
     line = b"2026-11-28 12:00:00 INFO all is well, and told at length\n"
-    with open(bot.folder / "app.log", "ab") as log:
+    with open(bot.folder / "logs/app.log", "ab") as log:
         log.write(line * (51_000_000 // len(line)))
 
 
 def is_rotated(bot):
-    return (bot.folder / "app.log").stat().st_size < 1_000_000 and any(bot.folder.glob("app.log.*"))
+    return (bot.folder / "logs/app.log").stat().st_size < 1_000_000 and any(bot.folder.glob("logs/app.log.*"))
 
 
 def crash(bot):
@@ -137,6 +140,8 @@ def swell(bot):
 
 
 def is_slim(bot):
+    if (stage.resident(int((bot.folder / "swollen").read_text())) or 0) > 64 << 20:
+        return False
     sizes = [stage.resident(pid) or 1 << 40 for pid in bot.pids()]
     return bool(sizes) and max(sizes) < 64 << 20 and bot.serves()
 
@@ -239,34 +244,50 @@ def lanes(binary, systemd, docker):
     return quick, slow
 
 
-def slow_start(binary, seconds=60):
-    """A service that takes 6 s to start, watched each second, given up after 3 failures: how often is it restarted in a minute?"""
-    def starts(make_watcher):
-        bot = stage.Bot()
-        try:
-            watcher = make_watcher(bot)
-            try:
-                watcher.until_watching()
-                (bot.folder / "start_seconds").write_text("6")
-                (bot.folder / "starts").write_text("")
-                crash(bot)
-                began = time.monotonic()
-                served = None
-                while time.monotonic() < began + seconds:
-                    if served is None and bot.serves():
-                        served = time.monotonic() - began
-                    time.sleep(0.05)
-                return (bot.folder / "starts").read_text().count("\n"), served
-            finally:
-                watcher.end()
-        finally:
-            bot.end()
-            shutil.rmtree(bot.folder, ignore_errors=True)
+def slow_start(binary):
+    """A service that is slow to start, watched each second and restarted after 3 failures in a row: how often is it started?
+
+    monit leaves a process alone for the time that its start may take, 30 s if nothing is said, but what it only knows by its address
+    it does not."""
     test = '  if failed port {0} protocol http request "/" with timeout 1 second for 3 cycles then restart\n'
-    by_monit = lambda bot: watchers.Monit(watchers.monit_process(bot, test.format(bot.port)), 1, bot)
-    by_banken = lambda bot: watchers.Banken(
-        watchers.plain(bot, f'http: {{ url: "http://127.0.0.1:{bot.port}/" }}', 1, 3), bot, binary)
-    return starts(by_monit), starts(by_banken)
+
+    def by_banken(bot):
+        return watchers.Banken(watchers.plain(bot, f'http: {{ url: "http://127.0.0.1:{bot.port}/" }}', 1, 3), bot, binary)
+
+    def by_process(bot):
+        return watchers.Monit(watchers.monit_process(bot, test.format(bot.port)), 1, bot)
+
+    def by_address(bot):
+        return watchers.Monit(watchers.monit_server(bot), 1, bot)
+
+    cases = [(words, make, starts, window) for starts, window in ((6, 60), (45, 150))
+             for words, make in (("monit, check host", by_address), ("monit, check process", by_process), ("Banken", by_banken))]
+    with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
+        counted = list(pool.map(lambda case: starts_within(*case[1:]), cases))
+    return [(words, starts, window, *found) for (words, _, starts, window), found in zip(cases, counted)]
+
+
+def starts_within(make, seconds, window):
+    """How often a service that takes so long is started within the window after its crash, and when it serves, if it does."""
+    bot = stage.Bot()
+    try:
+        watcher = make(bot)
+        try:
+            watcher.until_watching()
+            (bot.folder / "start_seconds").write_text(str(seconds))
+            (bot.folder / "starts").write_text("")
+            crash(bot)
+            began, served = time.monotonic(), None
+            while time.monotonic() < began + window:
+                if served is None and bot.serves():
+                    served = time.monotonic() - began
+                time.sleep(0.05)
+            return (bot.folder / "starts").read_text().count("\n"), served
+        finally:
+            watcher.end()
+    finally:
+        bot.end()
+        shutil.rmtree(bot.folder, ignore_errors=True)
 
 
 def in_a_network_of_its_own():
@@ -277,6 +298,12 @@ def in_a_network_of_its_own():
     if subprocess.run(inside + ["true"], stderr=subprocess.DEVNULL).returncode == 0:
         os.environ["REPAIRS_INSIDE"] = "1"
         os.execvp(inside[0], inside + [sys.executable, *sys.argv])
+
+
+def run_lane(index, runs, seed):
+    signal.signal(signal.SIGTERM, lambda *_: ENDING.set())
+    lane = LANES[index].run(runs, seed)
+    return lane.serving, lane.verified, lane.acted, lane.troubles
 
 
 def shared(make, words):
@@ -291,7 +318,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--lanes", default="", help="only those whose name holds these words")
-    parser.add_argument("--workers", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--binary", default=str(stage.ROOT / "target/release/banken"))
     parser.add_argument("--bound", type=float, default=BOUND, help="seconds that no repair of the scenarios may exceed")
@@ -312,13 +339,17 @@ def main():
         wanted = lambda lane: arguments.lanes in lane.words()
         done = []
         # What takes milliseconds is measured while little else runs.
-        for some, workers in ((quick, 1), (slow, arguments.workers)):
-            with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-                # What takes longest begins first.
-                some = sorted(filter(wanted, some), key=lambda lane: -lane.interval)
-                for lane in some:
-                    lane.bound = lane.bound and max(lane.bound, arguments.bound)
-                done += list(pool.map(lambda lane: lane.run(arguments.runs, arguments.seed), some))
+        for some, workers in ((quick, min(3, arguments.workers)), (slow, arguments.workers)):
+            # What takes longest begins first.
+            LANES[:] = sorted(filter(wanted, some), key=lambda lane: -lane.interval)
+            for lane in LANES:
+                lane.bound = lane.bound and max(lane.bound, arguments.bound)
+            # A process for each, so that none waits for another one's polling.
+            with FORK.Pool(workers, maxtasksperchild=1) as pool:
+                runs = [pool.apply_async(run_lane, (index, arguments.runs, arguments.seed)) for index in range(len(LANES))]
+                for lane, run in zip(LANES, runs):
+                    lane.serving, lane.verified, lane.acted, lane.troubles = run.get()
+            done += LANES
         loops = slow_start(arguments.binary) if arguments.lanes in "slow start" else None
     finally:
         ENDING.set()
@@ -346,11 +377,10 @@ def report(done, loops, arguments):
             ratio = statistics.median(rival.serving) / statistics.median(lane.serving)
             print(f"{lane.table}: Banken is {ratio:.1f} times faster than monit (median)")
             well &= ratio > 1
-    if loops:
-        (monit, monit_served), (banken, banken_served) = loops
-        shown = lambda served: f"served after {served:.1f} s" if served else "never served"
-        print(f"slow start (6 s), a minute: monit started it {monit} times, {shown(monit_served)}; Banken {banken} times, {shown(banken_served)}")
-        well &= banken == 1 and monit > 1
+    for words, seconds, window, starts, served in loops or []:
+        shown = f"serves after {served:.1f} s" if served else "never serves"
+        print(f"slow start of {seconds} s, {words}: started {starts} times in {window} s, {shown}")
+        well &= starts == 1 or words != "Banken"
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump([{"lane": lane.words(), "serving": lane.serving, "verified": lane.verified} for lane in done], file)
