@@ -17,7 +17,7 @@ pub static KIND: Kind = Kind {
 - command: { argv: [ /opt/bot/auto_recovery.sh ], timeout: 30s }
 - command:
     argv: [ /usr/local/bin/free-memory, --keep, '3' ]
-    env: { TOKEN: { file: /dev/null } }
+    env: { LEVEL: quiet }
     dir: /opt/bot
 ",
     effect: Effect::Disturbs,

@@ -69,7 +69,6 @@ impl Unit {
         if unit.names.iter().chain([&unit.id]).any(|name| own.are_within(name)) {
             return Err(Setback::Refused(format!("{} is what Banken itself runs in", unit.id)));
         }
-        protected::check_processes(&unit.id, unit.main_pid)?;
         let would = decide(&unit, self.start_stopped)?;
         Ok(Plan { id: unit.id, would })
     }
