@@ -44,7 +44,10 @@ fn files(folder: &str, extension: &str) -> Vec<Document> {
 }
 
 fn documents() -> Vec<Document> {
-    [".", "docs", "docs/probes", "docs/runbooks"].into_iter().flat_map(|folder| files(folder, "md")).collect()
+    [".", "docs", "docs/probes", "docs/actions", "docs/runbooks"]
+        .into_iter()
+        .flat_map(|folder| files(folder, "md"))
+        .collect()
 }
 
 impl Document {
@@ -341,7 +344,7 @@ fn the_readme_shows_what_check_really_says() {
 #[test]
 fn the_index_leads_to_every_page_and_every_example() {
     let index = read("docs/README.md").text;
-    let pages = [("docs", "md"), ("docs/probes", "md"), ("deploy/examples", "yml")];
+    let pages = [("docs", "md"), ("docs/probes", "md"), ("docs/actions", "md"), ("deploy/examples", "yml")];
     for document in pages.into_iter().flat_map(|(folder, extension)| files(folder, extension)) {
         let name = document.name();
         let link = name.strip_prefix("docs/").map_or_else(|| format!("../{name}"), str::to_owned);
