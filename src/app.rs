@@ -1,6 +1,7 @@
 //! Builds everything from a configuration; reloads; drains on SIGTERM and SIGINT.
 
 mod limits;
+mod memory;
 mod senses;
 mod watchman;
 
@@ -10,9 +11,11 @@ use crate::config::{Config, ConfigError, Source};
 use crate::metrics::Exposition;
 use crate::observation::unix_now;
 use crate::probe::{Plan, Worker};
+use crate::remedy::{Remedies, Taken};
 use crate::schedule::{Pulse, RELOAD_GRACE, Scheduler, Task, end_all};
 use crate::web::{self, ReloadRequest};
 use anyhow::Context as _;
+use memory::Keeper;
 use senses::Senses;
 use std::collections::HashMap;
 use std::future::Future;
@@ -45,7 +48,7 @@ pub fn descriptor(plan: &Plan) -> Descriptor {
 /// What a reload did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
-    /// Probes, logs and jobs that are new.
+    /// Probes, logs, jobs and remedies that are new.
     pub added: usize,
     /// Those that were built anew because something about them changed.
     pub changed: usize,
@@ -55,6 +58,15 @@ pub struct Summary {
     pub kept: usize,
     /// What the new configuration asks for and only a restart can give.
     pub needs_restart: Option<String>,
+}
+
+impl Summary {
+    fn add(&mut self, taken: Taken) {
+        self.added += taken.added;
+        self.changed += taken.changed;
+        self.removed += taken.removed;
+        self.kept += taken.kept;
+    }
 }
 
 impl std::fmt::Display for Summary {
@@ -83,6 +95,8 @@ pub struct App {
     listen: SocketAddr,
     running: HashMap<String, Running>,
     senses: Senses,
+    remedies: Remedies,
+    keeper: Keeper,
     hangup: Signal,
     reload_requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
 }
@@ -102,11 +116,14 @@ impl App {
         tokio::spawn(async move { beating.beat().await });
         let concurrency = limits::concurrency();
         tracing::debug!(concurrency, "permits for runs");
-        let needs_state = !config.logs.is_empty() || !config.jobs.is_empty();
-        let senses = Senses::new(&board, &config.state_dir, needs_state)?;
+        let needs_state = !config.logs.is_empty() || !config.jobs.is_empty() || !config.remedies.is_empty();
+        let store = memory::open(&board, &config.state_dir, needs_state)?;
+        let senses = Senses::new(&board, &config.state_dir, store.clone());
         let mut app = Self {
             source,
             senses,
+            remedies: Remedies::new(&board, store.clone(), &config.state_dir, Arc::new(|_| None)),
+            keeper: Keeper::load(store).await,
             scheduler: Scheduler::new(Arc::clone(&board), concurrency, pulse),
             board,
             listen: config.listen,
@@ -116,6 +133,7 @@ impl App {
             reload_requests: mpsc::channel(1),
         };
         app.take(config).await;
+        app.keeper.keep(&app.board);
         Ok(app)
     }
 
@@ -127,7 +145,7 @@ impl App {
     /// What is watched, in words: `12 probes, 2 logs, 1 job`.
     pub fn extent(&self) -> String {
         let (logs, jobs) = self.senses.counts();
-        extent(self.running.len(), logs, jobs)
+        extent(self.running.len(), logs, jobs, self.remedies.count())
     }
 
     /// Serves and watches until `end` comes, then drains.
@@ -140,6 +158,7 @@ impl App {
                 exposition,
                 self.senses.jobs(),
                 self.reload_requests.0.clone(),
+                stopped.clone(),
             );
             tokio::spawn(web::serve(listener, web::router(state), stopped, DRAIN))
         });
@@ -164,7 +183,8 @@ impl App {
         stop.send_replace(true);
         let deadline = Instant::now() + DRAIN;
         let tasks = self.running.into_values().map(|running| running.task).collect();
-        tokio::join!(end_all(tasks, deadline), self.senses.end(deadline));
+        tokio::join!(end_all(tasks, deadline), self.senses.end(deadline), self.remedies.end(deadline));
+        self.keeper.end(deadline).await;
         if let Some(serving) = serving {
             // A panic in a connection's task is not a reason to end with an error.
             let _ = serving.await;
@@ -241,6 +261,7 @@ impl App {
         end_all(former.into_values().map(|running| running.task).collect(), Instant::now() + RELOAD_GRACE).await;
         self.swap(kept, fresh, &inherited);
         self.senses.take(config.logs, config.jobs, &mut summary, Instant::now() + RELOAD_GRACE).await;
+        summary.add(self.remedies.take(config.remedies, config.repair).await);
         self.board.own.set_reload(true, unix_now());
         summary
     }
@@ -259,7 +280,11 @@ impl App {
                     Some(former) if former.descriptor().kind == plan.kind.name => {
                         ProbeCell::succeeding(descriptor(&plan), former)
                     }
-                    _ => ProbeCell::new(descriptor(&plan)),
+                    _ => {
+                        let cell = ProbeCell::new(descriptor(&plan));
+                        self.keeper.restore(&cell);
+                        cell
+                    }
                 };
                 (plan, worker, Arc::new(cell))
             })

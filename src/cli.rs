@@ -10,6 +10,7 @@ mod logging;
 mod once;
 mod place;
 mod probe;
+mod remedy;
 mod rules;
 mod run;
 mod scan;
@@ -56,6 +57,8 @@ enum Command {
     Kinds(kinds::Options),
     /// Run a command and report it as a run of a job, or report one step of a run.
     Job(job::Options),
+    /// List remedies, say what one would do, make it act now, or show what they did.
+    Remedy(remedy::Options),
     /// Print the alert rules for Prometheus, or write them into its folder.
     Rules(rules::Options),
     /// Ask a running Banken whether it is alive; exit 0 if it is, 1 if not.
@@ -102,6 +105,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Init(options)) => block_on(init::init(options)),
         Some(Command::Kinds(options)) => kinds::kinds(&options),
         Some(Command::Job(options)) => block_on(job::job(config, options)),
+        Some(Command::Remedy(options)) => block_on(remedy::remedy(config, options)),
         Some(Command::Rules(options)) => rules::rules(&options),
         Some(Command::Healthy(options)) => block_on(healthy::healthy(options)),
         Some(Command::Schema) => schema(),

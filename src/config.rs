@@ -3,6 +3,7 @@
 mod dependencies;
 mod error;
 mod positions;
+mod remedies;
 mod repair;
 mod schema;
 mod senses;
@@ -15,6 +16,7 @@ use crate::health::Policy;
 use crate::jobs;
 use crate::logs;
 use crate::probe::{self, Block, Cadence, Context, DURATION, Defaults, Plan, Spec, Worker, host};
+use crate::remedy::{self, Repair};
 use crate::values::{Invalid, too_short};
 use positions::Positions;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -39,6 +41,10 @@ pub struct Config {
     pub logs: Vec<logs::Plan>,
     /// The jobs.
     pub jobs: Vec<jobs::Plan>,
+    /// The remedies, each with its actions.
+    pub remedies: Vec<(remedy::Plan, Vec<remedy::action::Worker>)>,
+    /// What holds for all remedies.
+    pub repair: Repair,
     /// What is allowed but hardly meant.
     pub warnings: Vec<Problem>,
     /// The file it came from, for messages.
@@ -64,6 +70,10 @@ struct Document {
     logs: Vec<logs::Spec>,
     /// Work that is reported by whoever does it.
     jobs: Vec<jobs::Spec>,
+    /// What is repaired, when, and how.
+    remedies: Vec<remedy::Spec>,
+    /// What holds for all remedies: the kill switch, maintenance windows.
+    repair: Repair,
 }
 
 impl Default for Document {
@@ -76,6 +86,8 @@ impl Default for Document {
             probes: Vec::new(),
             logs: Vec::new(),
             jobs: Vec::new(),
+            remedies: Vec::new(),
+            repair: Repair::default(),
         }
     }
 }
@@ -234,11 +246,12 @@ pub fn parse(text: &str, origin: &str, folder: &Path) -> Result<Config, ConfigEr
     let found_by_form = problems.len();
     let mut checked =
         Checked { positions: &positions, problems, found_by_form, warnings: Vec::new(), probes: Vec::new() };
-    let (mut logs, mut jobs) = (Vec::new(), Vec::new());
+    let (mut logs, mut jobs, mut remedies) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(document) = &document {
         checked.host(document);
         checked.probes(document);
         (logs, jobs) = checked.senses(document);
+        remedies = checked.remedies(document, &logs, &jobs);
     }
     match document {
         Some(document) if checked.problems.is_empty() => Ok(Config {
@@ -247,6 +260,8 @@ pub fn parse(text: &str, origin: &str, folder: &Path) -> Result<Config, ConfigEr
             probes: checked.probes,
             logs,
             jobs,
+            remedies,
+            repair: document.repair,
             warnings: checked.warnings,
             origin: origin.to_owned(),
         }),
@@ -313,7 +328,7 @@ impl Checked<'_> {
                 let message = "the name \"host\" belongs to the built-in probe: choose another, or set host: false";
                 self.wrong(&path, vec![Invalid::new("name", message)]);
             }
-            self.unique("probe", &mut names, &plan.name, index);
+            self.unique(("probe", "probes"), &mut names, &plan.name, index);
             self.warn_of_cadence(&plan, &path);
             self.build(plan, &path, &context);
         }

@@ -15,6 +15,7 @@ mod saved;
 mod tests;
 mod written;
 
+pub use cron::{Cron, time_zone};
 pub use event::{Details, Event, Step};
 pub use job::Receipt;
 pub use plan::{Lines, Plan, Records, Spec, Wish};

@@ -7,7 +7,7 @@ mod runner;
 pub use pulse::Pulse;
 pub use runner::{Frame, run_once};
 
-use crate::board::{Board, ProbeCell};
+use crate::board::{Board, Pace, ProbeCell};
 use crate::health::{Incident, Transition};
 use crate::observation::{Audience, Failure, Readings};
 use crate::probe::{Cadence, Probe};
@@ -97,16 +97,20 @@ impl<P: Probe> Watch<P> {
         let mut started = Instant::now();
         let mut due = started + self.grid.phase_within(FIRST_ROUND);
         loop {
+            let is_held = self.held_until().is_some();
             tokio::select! {
                 biased;
                 _ = self.stopped.wait_for(|stop| *stop) => return,
                 () = sleep_until(due) => {}
-                () = self.worker.wake() => due = Instant::now(),
+                () = self.worker.wake(), if !is_held => due = Instant::now(),
                 () = self.cell.asked() => {
-                    // Whoever asks does not make it run more often than it would in doubt.
-                    due = due.min((started + self.cadence.retry_interval).max(Instant::now()));
+                    due = sooner(self.cell.pace(), self.cadence.retry_interval, due, started);
                     continue;
                 }
+            }
+            if let Some(until) = self.held_until() {
+                due = until;
+                continue;
             }
             let begun = Instant::now();
             self.board.own.observe_lag(begun.saturating_duration_since(due));
@@ -134,8 +138,18 @@ impl<P: Probe> Watch<P> {
         }
     }
 
+    fn held_until(&self) -> Option<Instant> {
+        match self.cell.pace() {
+            Pace::Held(until) if until > Instant::now() => Some(until),
+            _ => None,
+        }
+    }
+
     fn next(&self, due: Instant, started: Instant) -> Instant {
         let now = Instant::now();
+        if let Pace::Urgent(every) = self.cell.pace() {
+            return (started + every).max(now);
+        }
         if self.cell.read(|record| record.state.is_in_doubt()) {
             return (started + self.cadence.retry_interval).max(now);
         }
@@ -144,6 +158,17 @@ impl<P: Probe> Watch<P> {
             self.board.own.add_missed(missed);
         }
         next
+    }
+}
+
+/// When a probe runs next, now that somebody has asked for it or its pace has changed.
+fn sooner(pace: Pace, retry_interval: Duration, due: Instant, started: Instant) -> Instant {
+    let now = Instant::now();
+    match pace {
+        Pace::Held(until) => until,
+        Pace::Urgent(every) => (started + every).max(now),
+        // Whoever asks does not make it run more often than it would in doubt.
+        Pace::Ordinary => due.min((started + retry_interval).max(now)),
     }
 }
 
@@ -328,6 +353,31 @@ mod tests {
         let gaps = watched.gaps();
         assert!(gaps[before.len()..].iter().all(|gap| *gap >= 5), "{gaps:?}");
         assert!(watched.runs().len() >= before.len() + 2, "{gaps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_is_held_while_its_target_is_repaired_and_runs_quickly_while_a_verdict_hangs_on_it() {
+        let stage = Stage::with_permits(10);
+        let watched = stage.watch("x", "s", CADENCE);
+        tokio::time::sleep(SECOND).await;
+        let before = watched.runs().len();
+        watched.cell.set_pace(Pace::Held(Instant::now() + 200 * SECOND));
+        watched.wake.notify_one();
+        tokio::time::sleep(190 * SECOND).await;
+        assert_eq!(watched.runs().len(), before);
+        watched.cell.set_pace(Pace::Urgent(SECOND / 2));
+        tokio::time::sleep(5 * SECOND).await;
+        let quick = watched.runs().len() - before;
+        assert!((10..=11).contains(&quick), "{quick}");
+        watched.cell.set_pace(Pace::Ordinary);
+        tokio::time::sleep(130 * SECOND).await;
+        let ordinary = watched.runs().len() - before - quick;
+        assert!((2..=4).contains(&ordinary), "{ordinary}");
+        // Whoever held it and is gone does not hold it for ever.
+        watched.cell.set_pace(Pace::Held(Instant::now() + 10 * SECOND));
+        let held = watched.runs().len();
+        tokio::time::sleep(60 * SECOND).await;
+        assert!(watched.runs().len() > held);
     }
 
     #[tokio::test(start_paused = true)]

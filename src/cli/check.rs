@@ -3,7 +3,7 @@
 use super::{OK, complain, print};
 use crate::app;
 use crate::board::report::extent;
-use crate::board::{Board, LogCell, ProbeCell};
+use crate::board::{Board, LogCell, ProbeCell, RemedyCell};
 use crate::config::{Config, ConfigError, Source};
 use crate::jobs::Jobs;
 use crate::metrics::Exposition;
@@ -27,7 +27,7 @@ pub fn check(config: Option<PathBuf>, options: Options) -> anyhow::Result<u8> {
     for warning in ConfigError::lines(&config.origin, &config.warnings) {
         complain(&format!("{warning} (warning)"));
     }
-    let extent = extent(config.probes.len(), config.logs.len(), config.jobs.len());
+    let extent = extent(config.probes.len(), config.logs.len(), config.jobs.len(), config.remedies.len());
     print(&format!("{}: ok: {extent}, about {} series\n", config.origin, expected_series(&config)?))?;
     Ok(OK)
 }
@@ -51,6 +51,9 @@ fn expected_series(config: &Config) -> anyhow::Result<usize> {
     });
     board.replace_logs(logs.collect());
     Jobs::new(Arc::clone(&board), None).replace(config.jobs.clone());
+    board.replace_remedies(
+        config.remedies.iter().map(|(plan, _)| Arc::new(RemedyCell::new(plan.descriptor()))).collect(),
+    );
     let text = Exposition::new(board).open_metrics()?;
     let common = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count();
     let own: usize = config.probes.iter().map(|(plan, _)| plan.kind.families.len()).sum();

@@ -43,7 +43,7 @@ impl Checked<'_> {
         for (index, spec) in document.jobs.iter().enumerate() {
             let index = self.positions.original_index("jobs", index);
             let path = format!("jobs[{index}]");
-            self.unique("job", &mut names, &spec.name, index);
+            self.unique(("job", "jobs"), &mut names, &spec.name, index);
             match spec.plan() {
                 Ok(plan) => plans.push((index, plan)),
                 Err(invalid) => self.wrong(&path, invalid),
@@ -58,7 +58,7 @@ impl Checked<'_> {
         for (index, spec) in document.logs.iter().enumerate() {
             let index = self.positions.original_index("logs", index);
             let path = format!("logs[{index}]");
-            self.unique("log", &mut names, &spec.name, index);
+            self.unique(("log", "logs"), &mut names, &spec.name, index);
             match spec.plan(hooks.remove(&spec.name).unwrap_or_default()) {
                 Ok(plan) => plans.push(plan),
                 Err(mut invalid) => {
@@ -73,11 +73,18 @@ impl Checked<'_> {
         plans
     }
 
-    pub(super) fn unique(&mut self, what: &str, names: &mut HashMap<String, usize>, name: &str, index: usize) {
+    /// Names are unique among all of one sort, which is given in the singular and as the key of its list.
+    pub(super) fn unique(
+        &mut self,
+        (what, list): (&str, &str),
+        names: &mut HashMap<String, usize>,
+        name: &str,
+        index: usize,
+    ) {
         if let Some(first) = names.insert(name.to_owned(), index) {
-            let line = self.positions.line_of(&format!("{what}s[{first}].name"));
+            let line = self.positions.line_of(&format!("{list}[{first}].name"));
             let message = format!("the name {name:?} is taken by the {what} in line {line}: choose another");
-            self.wrong(&format!("{what}s[{index}]"), vec![Invalid::new("name", message)]);
+            self.wrong(&format!("{list}[{index}]"), vec![Invalid::new("name", message)]);
         }
     }
 }

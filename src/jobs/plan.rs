@@ -244,6 +244,11 @@ impl Plan {
         }
     }
 
+    /// Whether it can be late.
+    pub fn has_schedule(&self) -> bool {
+        self.rule.is_some()
+    }
+
     /// `every 5m`, `*/5 * * * * Asia/Tokyo`.
     pub(super) fn schedule_in_words(&self) -> Option<String> {
         let cron = || {

@@ -1,6 +1,6 @@
 //! Runs programs: no shell, nothing of our environment, everything bounded, and nobody is left behind.
 //!
-//! A program gets a process group of its own. When it ends, when whoever waits for it is dropped (a timeout), or when it is
+//! A program gets a process group of its own. When it ends (unless what it started is to be spared), when whoever waits for it is dropped (a timeout), or when it is
 //! told to end, the whole group is killed with `SIGKILL` and the program is collected, so that neither a child that ignores
 //! signals nor a grandchild nor a zombie stays. Only what leaves the group on purpose, as a daemon does, lives on; it cannot
 //! keep us waiting either, even if it holds the output open.
@@ -79,6 +79,7 @@ pub struct Program {
     args: Vec<String>,
     env: Vec<(String, Secret)>,
     dir: PathBuf,
+    spares: bool,
     turn: Arc<Semaphore>,
 }
 
@@ -90,6 +91,7 @@ impl Program {
             args: Vec::new(),
             env: Vec::new(),
             dir: "/".into(),
+            spares: false,
             turn: Arc::new(Semaphore::new(1)),
         }
     }
@@ -115,6 +117,14 @@ impl Program {
         self
     }
 
+    /// Leaves alone what it has started once it ends by itself: a program that starts a service in the background is
+    /// meant to. When it is cut off, the whole group is killed all the same.
+    #[must_use]
+    pub fn sparing_what_it_started(mut self) -> Self {
+        self.spares = true;
+        self
+    }
+
     /// Runs it until it ends. When this is dropped before, the whole group is killed.
     ///
     /// # Errors
@@ -130,7 +140,7 @@ impl Program {
                 () = stderr.read() => {}
             }
         }
-        let status = group.end().await;
+        let status = if self.spares { group.collect().await } else { group.end().await };
         // Everything that it said itself is in the pipes by now. Who else holds them open is not waited for.
         let (stdout, stderr) = (stdout.finish(), stderr.finish());
         match status {
@@ -252,6 +262,11 @@ impl Group {
     /// Kills the group, and collects the program. Nothing is given if it is not gone soon; it is collected later then.
     pub async fn end(&mut self) -> Option<ExitStatus> {
         self.kill();
+        self.collect().await
+    }
+
+    /// Collects the program, which has ended; the rest of its group goes on.
+    async fn collect(&mut self) -> Option<ExitStatus> {
         let status = timeout(GONE_WITHIN, self.process.as_mut()?.wait()).await.ok()?.ok()?;
         (self.process, self.turn) = (None, None);
         Some(status)

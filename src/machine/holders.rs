@@ -1,113 +1,204 @@
-//! Which files are open in which process, as far as we may see.
+//! One look at the sockets of a port and at those who hold them.
+//!
+//! Sockets are those of Banken's own network namespace. Who holds a socket of another user can be seen only with privileges.
 
-use super::until::Until;
-use std::collections::HashMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use super::procfs::{Reader, effective_uid};
+use super::program::{Answer, Look as ProgramLook, Program, shown_name};
+use super::sockets::{self, Listener, Owners, Protocol, listeners};
+use super::user::{self, PASSWD};
+use crate::observation::Failure;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
-/// So many open files are remembered; beyond that the folder is a busy one, and every file in it counts as held.
-const MAX_HELD: usize = 100_000;
-
-/// The files beneath a folder that were open somewhere.
-#[derive(Debug, Default)]
-pub struct Holders {
-    held: HashMap<PathBuf, i32>,
-    is_full: bool,
+/// What is looked for, ready to be handed to a thread.
+#[derive(Debug)]
+pub struct Order {
+    /// The port.
+    pub port: u16,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Only sockets that would be given what arrives for this address.
+    pub address: Option<IpAddr>,
+    /// Who should hold it.
+    pub program: Option<Program>,
+    /// As whom it should run.
+    pub uid: Option<u32>,
 }
 
-impl Holders {
-    /// Looks at all processes that we may look at: without privileges those of our own user. The links are read and never
-    /// followed, so that a dead mount holds up nothing.
-    pub fn beneath(root: &Path, until: &Until) -> Self {
-        let mut holders = Self::default();
-        for pid in pids() {
-            if until.is_over() {
-                holders.is_full = true;
-            }
-            if holders.is_full {
-                break;
-            }
-            holders.look(pid, root);
-        }
-        holders
-    }
-
-    fn look(&mut self, pid: i32, root: &Path) {
-        // It may have gone, or be none of ours.
-        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return };
-        for entry in entries.filter_map(Result::ok) {
-            let Ok(target) = std::fs::read_link(entry.path()) else { continue };
-            if !target.starts_with(root) {
-                continue;
-            }
-            if self.held.len() >= MAX_HELD {
-                self.is_full = true;
-                return;
-            }
-            self.held.insert(target, pid);
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{} {}", self.protocol.as_str(), SocketAddr::new(address, self.port)),
+            None => write!(f, "{} port {}", self.protocol.as_str(), self.port),
         }
     }
+}
 
-    /// A process that has this file open.
-    pub fn of(&self, path: &Path) -> Option<i32> {
-        self.held.get(path).copied()
+impl Order {
+    /// Whether not everybody is right.
+    pub fn names_somebody(&self) -> bool {
+        self.program.is_some() || self.uid.is_some()
     }
 
-    /// Whether a file may be open somewhere: it is known to be, or not everything could be looked at.
-    pub fn may_hold(&self, path: &Path) -> bool {
-        self.is_full || self.held.contains_key(path)
+    /// Who should hold it, in words.
+    pub fn expected(&self) -> String {
+        let user = self.uid.map(|uid| format!("user {}", user::called(uid, Path::new(PASSWD))));
+        let program = self.program.as_ref().map(|program| match program {
+            Program::Name(name) => name.clone(),
+            other => other.to_string(),
+        });
+        program.into_iter().chain(user).collect::<Vec<_>>().join(" as ")
+    }
+
+    fn wants(&self, listener: &Listener) -> bool {
+        self.address.is_none_or(|address| listener.accepts(address))
     }
 }
 
-/// Whether a process has a file of this name open, wherever it lies for that process; `None` where we may not look.
-pub fn has_open(pid: i32, name: &std::ffi::OsStr) -> Option<bool> {
-    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-    let links = entries.filter_map(Result::ok).filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    Some(links.into_iter().any(|link| link.file_name() == Some(name)))
+/// A process that holds a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Its number.
+    pub pid: i32,
+    name: String,
+    user: String,
+    /// Whether it is whom the configuration names.
+    pub expected: bool,
 }
 
-fn pids() -> Vec<i32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
-    names.filter_map(|name: OsString| std::str::from_utf8(name.as_bytes()).ok()?.parse().ok()).collect()
-}
-
-/// The program of a process, also where its file was replaced since it began.
-///
-/// # Errors
-/// When it has ended, or we may not see it.
-pub fn program(pid: i32) -> std::io::Result<PathBuf> {
-    let link = std::fs::read_link(format!("/proc/{pid}/exe"))?;
-    let bytes = link.into_os_string().into_vec();
-    let bytes = bytes.strip_suffix(b" (deleted)").map_or(bytes.clone(), <[u8]>::to_vec);
-    Ok(OsString::from_vec(bytes).into())
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {}, user {})", self.name, self.pid, self.user)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
+impl Owner {
+    /// One that does not run.
+    pub fn made_up(pid: i32, name: &str, expected: bool) -> Self {
+        Self { pid, name: name.into(), user: "u".into(), expected }
+    }
+}
 
-    #[test]
-    fn a_file_is_held_for_as_long_as_it_is_open() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        let (until, _waiting) = Until::after(Duration::from_secs(60));
-        let path = root.join("open");
-        let file = std::fs::File::create(&path).unwrap();
-        std::fs::write(root.join("shut"), "").unwrap();
-        let holders = Holders::beneath(&root, &until);
-        assert!(holders.may_hold(&path) && !holders.may_hold(&root.join("shut")));
-        assert_eq!(holders.of(&path), Some(std::process::id().cast_signed()));
-        assert_eq!(has_open(std::process::id().cast_signed(), "open".as_ref()), Some(true));
-        drop(file);
-        assert!(!Holders::beneath(&root, &until).may_hold(&path));
+/// A socket and those who hold it, as far as they may be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The socket.
+    pub listener: Listener,
+    /// The processes that hold it and may be seen.
+    pub owners: Vec<Owner>,
+}
+
+impl Held {
+    /// Whether it is held by others than whom the configuration names. One of several is enough to be right: children
+    /// inherit sockets, and systemd keeps those that it made for a service.
+    pub fn is_foreign(&self) -> bool {
+        !self.owners.is_empty() && !self.owners.iter().any(|owner| owner.expected)
     }
 
-    #[test]
-    fn without_the_time_to_look_everything_may_be_open() {
-        let (until, _waiting) = Until::after(Duration::ZERO);
-        assert!(Holders::beneath(Path::new("/tmp"), &until).may_hold(Path::new("/tmp/x")));
+    /// What is known without seeing an owner.
+    pub fn made_by(&self) -> String {
+        let by = user::called(self.listener.uid, Path::new(PASSWD));
+        format!("a process that may not be seen; user {by} made the socket")
     }
+}
+
+/// What one look saw.
+#[derive(Debug)]
+pub struct Sight {
+    /// The sockets that were looked for.
+    pub held: Vec<Held>,
+    /// On which other addresses somebody listens on this port.
+    pub elsewhere: Vec<SocketAddr>,
+    /// How many processes did not let us see what they hold.
+    pub hidden: usize,
+}
+
+impl Sight {
+    /// Why an owner is not seen.
+    pub fn why_hidden(&self) -> String {
+        match self.hidden {
+            0 => "no process here holds it: the kernel does, or one in another pid namespace".into(),
+            hidden => format!("{hidden} processes of other users are closed to Banken"),
+        }
+    }
+}
+
+/// Looks once. It blocks on `/proc`. Whoever held the socket last is looked at first, and if it is still right, nobody
+/// else is.
+///
+/// # Errors
+/// [`crate::observation::Reason::Local`] when we could not look.
+pub fn look(order: &Order, holders: &[i32]) -> Result<Sight, Failure> {
+    let on_port = listeners(order.protocol)?.into_iter().filter(|listener| listener.address.port() == order.port);
+    let (wanted, others): (Vec<_>, Vec<_>) = on_port.partition(|listener| order.wants(listener));
+    let elsewhere = others.into_iter().map(|listener| listener.address).collect();
+    let inodes: BTreeSet<u64> = wanted.iter().map(|listener| listener.inode).filter(|inode| *inode != 0).collect();
+    let mut identify =
+        Identify { order, program: order.program.as_ref().map(Program::look).transpose()?, reader: Reader::default() };
+    let near = sockets::owners_among(holders, &inodes)?;
+    let held = identify.all(&wanted, &near)?;
+    if held.iter().all(|held| held.owners.iter().any(|owner| owner.expected)) {
+        return Ok(Sight { held, elsewhere, hidden: 0 });
+    }
+    let owners = sockets::owners(&inodes)?;
+    Ok(Sight { held: identify.all(&wanted, &owners)?, elsewhere, hidden: owners.hidden })
+}
+
+struct Identify<'a> {
+    order: &'a Order,
+    program: Option<ProgramLook<'a>>,
+    reader: Reader,
+}
+
+/// Of the processes that hold one socket, no more are looked at: a server may have thousands of workers.
+const MAX_OWNERS: usize = 256;
+
+impl Identify<'_> {
+    fn all(&mut self, wanted: &[Listener], owners: &Owners) -> Result<Vec<Held>, Failure> {
+        let mut held = Vec::with_capacity(wanted.len());
+        for listener in wanted {
+            let pids = owners.pids.get(&listener.inode).map_or(&[][..], Vec::as_slice);
+            let mut seen = Vec::new();
+            for pid in pids.iter().take(MAX_OWNERS) {
+                seen.extend(self.one(*pid)?);
+            }
+            held.push(Held { listener: listener.clone(), owners: seen });
+        }
+        Ok(held)
+    }
+
+    /// None if it has gone.
+    fn one(&mut self, pid: i32) -> Result<Option<Owner>, Failure> {
+        let Some(name) = shown_name(&mut self.reader, pid)? else { return Ok(None) };
+        let Some(uid) = self.reader.read(pid, "status")?.and_then(effective_uid) else { return Ok(None) };
+        let program = match &self.program {
+            Some(program) => program.at(&mut self.reader, pid)? == Answer::Yes,
+            None => true,
+        };
+        let expected = program && self.order.uid.is_none_or(|wanted| wanted == uid);
+        Ok(Some(Owner { pid, name, user: user::called(uid, Path::new(PASSWD)), expected }))
+    }
+}
+
+/// A detail names no more than this many.
+pub(crate) const MAX_NAMED: usize = 4;
+
+/// Those who hold these sockets, in words.
+pub fn owners<'a>(held: impl IntoIterator<Item = &'a Held>) -> String {
+    let mut all: Vec<&Owner> = held.into_iter().flat_map(|held| &held.owners).collect();
+    // A whole family of workers holds the socket that their parent made.
+    all.sort_by_key(|owner| owner.pid);
+    all.dedup_by_key(|owner| owner.pid);
+    named(all.into_iter().map(ToString::to_string).collect())
+}
+
+/// The first few of them, and how many more there are.
+pub fn named(mut all: Vec<String>) -> String {
+    all.dedup();
+    let more = all.len().saturating_sub(MAX_NAMED);
+    all.truncate(MAX_NAMED);
+    if more > 0 { format!("{} and {more} more", all.join(", ")) } else { all.join(", ") }
 }

@@ -4,6 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::Path;
 
+/// Where users have their names.
+pub const PASSWD: &str = "/etc/passwd";
+
 /// A user of this system. Names come from `/etc/passwd`; for a user that only a directory service knows, write the uid.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a user name or a uid")]

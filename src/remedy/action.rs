@@ -5,11 +5,15 @@
 
 pub mod backup_and_fix_json;
 pub mod cache_clear;
+pub mod check_port;
 pub mod command;
 pub mod create_missing_dirs;
 pub mod fix_permissions;
+pub mod kill_process_on_port;
 pub mod log_rotate;
 pub mod old_file_cleanup;
+mod script;
+pub mod service_restart;
 pub mod temp_file_cleanup;
 
 use crate::machine::systemd::Buses;
@@ -246,14 +250,17 @@ macro_rules! actions {
 }
 
 actions! {
-    command Command,
+    service_restart ServiceRestart,
     log_rotate LogRotate,
     cache_clear CacheClear,
     temp_file_cleanup TempFileCleanup,
-    old_file_cleanup OldFileCleanup,
     create_missing_dirs CreateMissingDirs,
     fix_permissions FixPermissions,
+    check_port CheckPort,
+    kill_process_on_port KillProcessOnPort,
     backup_and_fix_json BackupAndFixJson,
+    old_file_cleanup OldFileCleanup,
+    command Command,
 }
 
 #[cfg(test)]

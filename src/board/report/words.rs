@@ -22,10 +22,11 @@ fn moment(at: f64) -> Option<OffsetDateTime> {
 }
 
 /// So many of each, in words; logs and jobs only where there are any.
-pub fn extent(probes: usize, logs: usize, jobs: usize) -> String {
-    let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
-    let mut words = vec![count(probes, "probe")];
-    words.extend([(logs, "log"), (jobs, "job")].into_iter().filter(|(n, _)| *n > 0).map(|(n, one)| count(n, one)));
+pub fn extent(probes: usize, logs: usize, jobs: usize, remedies: usize) -> String {
+    let count = |number: usize, one: &str, more: &str| format!("{number} {}", if number == 1 { one } else { more });
+    let others = [(logs, "log", "logs"), (jobs, "job", "jobs"), (remedies, "remedy", "remedies")];
+    let mut words = vec![count(probes, "probe", "probes")];
+    words.extend(others.into_iter().filter(|(n, ..)| *n > 0).map(|(n, one, more)| count(n, one, more)));
     words.join(", ")
 }
 
@@ -43,15 +44,23 @@ impl Ago {
     }
 }
 
-impl fmt::Display for Ago {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Ago {
+    /// The number to tell, and its unit: 0 for seconds, then minutes, hours, days.
+    pub fn parts(self) -> (f64, usize) {
         let seconds = self.seconds;
         match seconds {
-            _ if seconds < 100.0 => write!(f, "{seconds:.0} s"),
-            _ if seconds < 100.0 * 60.0 => write!(f, "{:.0} min", seconds / 60.0),
-            _ if seconds < 72.0 * 3600.0 => write!(f, "{:.0} h", seconds / 3600.0),
-            _ => write!(f, "{:.0} d", seconds / 86400.0),
+            _ if seconds < 100.0 => (seconds, 0),
+            _ if seconds < 100.0 * 60.0 => (seconds / 60.0, 1),
+            _ if seconds < 72.0 * 3600.0 => (seconds / 3600.0, 2),
+            _ => (seconds / 86400.0, 3),
         }
+    }
+}
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, unit) = self.parts();
+        write!(f, "{number:.0} {}", ["s", "min", "h", "d"][unit])
     }
 }
 

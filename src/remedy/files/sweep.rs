@@ -10,7 +10,7 @@ mod tests;
 
 use super::{Bench, count, show_size};
 use crate::machine::confined::{Below, Bounds, Entry, Facts, Folder, Trouble, walk};
-use crate::machine::holders::Holders;
+use crate::machine::open_files::Holders;
 use crate::machine::until::Until;
 use crate::remedy::action::{Done, Setback};
 pub use left::Left;

@@ -4,7 +4,7 @@ use super::Method;
 use super::names::{Form, Rotated, of_fresh};
 use super::writer::Writer;
 use crate::machine::confined::{Below, Bounds, Entry, Facts, Folder, show, walk};
-use crate::machine::holders::has_open;
+use crate::machine::open_files::has_open;
 use crate::machine::until::Until;
 use crate::remedy::action::Setback;
 use crate::remedy::files::show_size;

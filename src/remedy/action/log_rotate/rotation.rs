@@ -6,7 +6,7 @@ use super::copy::copy_and_empty;
 use super::names::{fresh, rotated, with};
 use super::plan::{Log, Named, Plan, Rules};
 use crate::machine::confined::{Facts, Folder, Trouble, furnish, show};
-use crate::machine::holders::Holders;
+use crate::machine::open_files::Holders;
 use crate::machine::until::Until;
 use crate::remedy::action::{Done, Setback};
 use crate::remedy::files::{count, show_size};

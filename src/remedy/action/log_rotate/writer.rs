@@ -1,7 +1,7 @@
 //! The process that writes a log, and the signal at which it opens it again.
 
 use crate::machine::confined::{Facts, Folder, show};
-use crate::machine::holders::program;
+use crate::machine::open_files::program;
 use crate::machine::procfs::{Reader, caught_signals, effective_uid};
 use crate::machine::user::User;
 use crate::remedy::action::Setback;

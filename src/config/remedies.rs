@@ -1,0 +1,77 @@
+//! Remedies: checked and built last, because they look at everything else.
+
+use super::{Checked, Document};
+use crate::board::LogDescriptor;
+use crate::health::{Levels, Limit};
+use crate::jobs;
+use crate::logs;
+use crate::remedy::action::{Context, Worker};
+use crate::remedy::{LogFacts, Plan, ProbeFacts, Surroundings};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+impl Checked<'_> {
+    /// Resolves remedies against probes, logs and jobs, and builds their actions.
+    pub(super) fn remedies(
+        &mut self,
+        document: &Document,
+        logs: &[logs::Plan],
+        jobs: &[jobs::Plan],
+    ) -> Vec<(Plan, Vec<Worker>)> {
+        let surroundings = self.surroundings(document, logs, jobs);
+        let backups = crate::remedy::folder(&document.state_dir).join("backups");
+        let context = Context { backups, ..Context::default() };
+        let mut plans = Vec::new();
+        let mut names = HashMap::new();
+        for (index, spec) in document.remedies.iter().enumerate() {
+            let index = self.positions.original_index("remedies", index);
+            let path = format!("remedies[{index}]");
+            self.unique(("remedy", "remedies"), &mut names, &spec.name, index);
+            match spec.plan(&surroundings, &context) {
+                Ok((plan, workers)) => {
+                    for warning in plan.warnings() {
+                        let warning = warning.within(&path);
+                        self.warnings.push(self.positions.problem(&warning.path, warning.message));
+                    }
+                    plans.push((plan, workers));
+                }
+                Err(invalid) => self.wrong(&path, invalid),
+            }
+        }
+        plans
+    }
+
+    fn surroundings(&self, document: &Document, logs: &[logs::Plan], jobs: &[jobs::Plan]) -> Surroundings {
+        let probes = self.probes.iter().map(|(plan, _)| {
+            let facts = ProbeFacts {
+                interval: plan.cadence.interval,
+                retry_interval: plan.cadence.retry_interval,
+                timeout: plan.cadence.timeout,
+                failure_threshold: plan.policy.failure_threshold,
+                success_threshold: plan.policy.success_threshold,
+                limits: by_key(&plan.limits),
+            };
+            (plan.name.clone(), facts)
+        });
+        let logs = logs.iter().map(|plan| {
+            let LogDescriptor { name, patterns, limits, .. } = plan.descriptor();
+            let patterns = patterns.into_iter().map(|pattern| pattern.id).collect();
+            (name, LogFacts { patterns, limits: by_key(&limits) })
+        });
+        // What has a mistake of its own was not built, and is not missing as well.
+        let written = (document.probes.iter().map(|spec| spec.name.clone()))
+            .chain(document.logs.iter().map(|spec| spec.name.clone()))
+            .chain(document.jobs.iter().map(|spec| spec.name.clone()));
+        let mistaken = if self.problems.is_empty() { BTreeSet::new() } else { written.collect() };
+        Surroundings {
+            mistaken,
+            probes: probes.collect(),
+            logs: logs.collect(),
+            jobs: jobs.iter().filter(|plan| plan.has_schedule()).map(|plan| plan.name().to_owned()).collect(),
+            takes_alerts: document.repair.webhook_token.is_some(),
+        }
+    }
+}
+
+fn by_key(limits: &[Limit]) -> BTreeMap<String, Levels> {
+    limits.iter().map(|limit| (limit.signal.key.to_owned(), limit.levels)).collect()
+}
