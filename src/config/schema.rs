@@ -14,7 +14,7 @@ pub fn schema() -> Value {
     exactly_one(&mut schema, "RemedyStep", action::KINDS.iter().map(|kind| kind.name));
     exactly_one(&mut schema, "RemedyWhen", ["probe", "all_down", "threshold", "log", "job", "alert"].into_iter());
     exactly_one(&mut schema, "RemedyThreshold", ["probe", "log"].into_iter());
-    exactly_one(&mut schema, "MaintenanceWindow", ["cron", "from"].into_iter());
+    exactly_one(&mut schema, "Window", ["cron", "from"].into_iter());
     schema
 }
 
