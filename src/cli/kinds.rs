@@ -30,11 +30,14 @@ pub fn kinds(options: &Options) -> anyhow::Result<u8> {
             let action = action::KINDS.iter().find(|kind| kind.name == name);
             match (probe, action) {
                 (Some(kind), None) => print(&description(kind)),
-                (Some(kind), Some(_)) => {
-                    print(&(description(kind) + &format!("
+                (Some(kind), Some(_)) => print(
+                    &(description(kind)
+                        + &format!(
+                            "
 The action of this name: banken kinds --actions {name}
-")))
-                }
+"
+                        )),
+                ),
                 (None, Some(action)) => print(&description_of_action(action)),
                 (None, None) if options.actions => {
                     anyhow::bail!("there is no action {name:?}; `banken kinds --actions` lists them")
@@ -63,8 +66,14 @@ fn metrics_page() -> String {
 /// Names and what they stand for, in two columns.
 fn list(rows: impl Iterator<Item = (&'static str, &'static str)> + Clone) -> String {
     let width = rows.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines: Vec<_> = rows.map(|(name, summary)| format!("{name:<width$}  {summary}
-")).collect();
+    let lines: Vec<_> = rows
+        .map(|(name, summary)| {
+            format!(
+                "{name:<width$}  {summary}
+"
+            )
+        })
+        .collect();
     lines.concat()
 }
 
@@ -87,8 +96,12 @@ fn description(kind: &Kind) -> String {
 fn description_of_action(kind: &action::Kind) -> String {
     let effect = match kind.effect {
         Effect::Looks => "It looks or tells, and changes nothing: the next step follows at once.",
-        Effect::Tidies => "It tidies up and disturbs no service: a line in a log, or an alert, is reason enough for it.",
-        Effect::Disturbs => "It interrupts what runs: where a log or an alert asks for it, a probe must agree (and_probe).",
+        Effect::Tidies => {
+            "It tidies up and disturbs no service: a line in a log, or an alert, is reason enough for it."
+        }
+        Effect::Disturbs => {
+            "It interrupts what runs: where a log or an alert asks for it, a probe must agree (and_probe)."
+        }
     };
     let (name, summary) = (kind.name, kind.summary);
     format!("{name}: {summary}\n\nExample, under steps: of a remedy\n{}\nEffect\n  {effect}\n", indented(kind.example))
