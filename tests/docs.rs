@@ -322,6 +322,34 @@ fn the_page_of_remedies_names_every_key_state_and_reason_to_hold_back() {
     assert!(wrong.is_empty(), "docs/remedies.md does not name {}", wrong.join(", "));
 }
 
+/// What a rehearsal of an example prints, and what the document shows.
+fn rehearsed(document: &Document) -> (String, String) {
+    let blocks = document.blocks();
+    let shown = |block: &&Block| block.language == "console" && block.text.contains("--dry-run");
+    let shown = blocks.iter().find(shown).unwrap_or_else(|| panic!("{} shows no rehearsal", document.name()));
+    let (command, shown) = shown.text.split_once('\n').unwrap();
+    let arguments: Vec<_> = command.strip_prefix("$ banken ").unwrap().split(' ').collect();
+    let name = format!("- name: {}\n", arguments[1]);
+    let example = blocks.iter().find(|block| block.language == "yaml" && block.text.contains(&name)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("banken.yml"), &example.text).unwrap();
+    let output = banken(&arguments, folder.path());
+    (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), shown.to_owned())
+}
+
+#[test]
+fn rehearsals_and_the_sum_of_the_worst_case_are_shown_as_they_are_printed() {
+    for path in ["README.md", "README.ja.md", "docs/remedies.md", "docs/actions/command.md"] {
+        let (printed, shown) = rehearsed(&read(path));
+        assert_eq!(printed, shown, "{path}");
+    }
+    let page = read("docs/remedies.md");
+    let example = page.blocks().into_iter().find(|block| block.language == "yaml").unwrap().text;
+    let hurried = example.replace("recover_within: 30s", "recover_within: 20s");
+    let said = mistakes(&hurried, "banken.yml", root()).concat();
+    assert!(said.contains("a recovery can take ") && page.text.contains(said.trim_end()), "{said}");
+}
+
 #[test]
 fn every_action_has_a_page_with_all_of_its_keys() {
     let schema = config::schema();
