@@ -110,8 +110,12 @@ impl Remedies {
         let switches = Arc::clone(&self.shared.switches);
         let folder = self.folder.clone();
         let has_any = !remedies.is_empty();
+        let prepares = has_any && self.shared.store.is_some();
         // Before anything may act, it is known whether it may.
         let past = spawn_blocking(move || {
+            if let Err(error) = if prepares { requests::prepare(&folder) } else { Ok(()) } {
+                tracing::warn!(%error, folder = %folder.display(), "nobody can ask for anything in this folder");
+            }
             switches.refresh();
             if has_any { journal::read(&folder).unwrap_or_default() } else { Vec::new() }
         });

@@ -173,7 +173,10 @@ impl Watching {
                 let (crossed, lasting) = (self.log_crosses(log, *severity), *lasting);
                 return self.crossing(now, crossed, lasting);
             }
-            Trigger::Matched { log, pattern, .. } => self.matched_at(log, pattern).filter(|at| *at > self.heard_until),
+            Trigger::Matched { log, pattern, within } => {
+                let oldest = (unix - within.as_secs_f64()).max(self.heard_until);
+                self.matched_at(log, pattern).filter(|at| *at > oldest)
+            }
             Trigger::Late { job } => self.late_since(job),
             Trigger::Alerted { labels } => self.alerts.since(labels, unix),
             Trigger::Down | Trigger::Crossed { .. } => None,

@@ -1,10 +1,14 @@
 //! Remedies at work on real files, real servers and real services.
 
+mod asked;
 mod cache_clear;
 mod containers;
+mod held_back;
 mod log_rotate;
 mod pm2;
 mod polkit;
+mod repaired;
+mod server;
 mod supervisor;
 mod systemd;
 
