@@ -44,7 +44,7 @@ pub trait Action: Send + Sync + 'static {
 }
 
 /// The block of an action, as it stands in the configuration.
-pub trait Settings {
+pub trait Settings: std::fmt::Debug {
     /// What it becomes.
     type Action: Action;
 
@@ -57,6 +57,12 @@ pub trait Settings {
 
     /// The longest that it may take; it is a part of the sum that `recover_within` is held against.
     fn timeout(&self) -> Duration;
+
+    /// What it touches: the same text for two steps that differ in patience alone, so that one remedy does not interrupt again
+    /// what another one has just restarted.
+    fn subject(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 /// What is shared by the actions of one configuration while they are built.
@@ -194,6 +200,14 @@ macro_rules! actions {
                 match self {
                     $( Block::$variant(config) => config.timeout(), )*
                 }
+            }
+
+            /// What it touches, the same for two that touch the same.
+            pub fn subject(&self) -> String {
+                let subject = match self {
+                    $( Block::$variant(config) => config.subject(), )*
+                };
+                format!("{} {subject}", self.kind().name)
             }
 
             /// Builds the action.

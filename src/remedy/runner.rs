@@ -74,6 +74,7 @@ impl Runner {
             };
             self.happen(event).await;
         }
+        self.shared.set_together(&self.plan.name, &[]);
         self.watching.set_pace(Pace::Ordinary);
     }
 
@@ -92,6 +93,9 @@ impl Runner {
             self.note(What::Interrupted, words, Some(false)).await;
         }
         self.shared.set_acted(&name, self.walk.acted());
+        if self.plan.rules.armed && self.plan.rules.expects_shared_cause {
+            self.shared.set_together(&name, &self.plan.condition.probes);
+        }
         self.show().await;
     }
 
@@ -194,7 +198,7 @@ impl Runner {
             |entry: &mut Entry| (entry.attempt, entry.step, entry.action) = (attempt, step as u32 + 1, action.into());
         let mut intent = self.entry(What::Intent);
         own(&mut intent);
-        if let Err(why) = self.intend(effect != Effect::Looks, intent).await {
+        if let Err(why) = self.intend(step, intent).await {
             return Some(Event::Withheld(why));
         }
         let (remedy, incident) = (self.plan.name.clone(), self.incident.clone());
@@ -218,6 +222,12 @@ impl Runner {
             Err(setback @ Setback::Busy(_)) => (Ended::Busy, "busy", setback.to_string()),
             Err(setback) => (Ended::Failed, "failure", setback.to_string()),
         };
+        if effect == Effect::Disturbs {
+            // Whatever was interrupted may start in peace; where nothing was, another remedy may try.
+            let now = self.shared.clock.now();
+            let until = if ended == Ended::Done { now + self.plan.rules.start_grace } else { now };
+            self.claim(step, now, until);
+        }
         match ended {
             Ended::Done => self.cell.update(|record| record.count(action, Outcome::Success)),
             Ended::Failed => self.cell.update(|record| record.count(action, Outcome::Failure)),
@@ -234,14 +244,20 @@ impl Runner {
     }
 
     /// Nothing is done that is not on disk before: the journal says what, the state says that it has begun.
-    async fn intend(&mut self, changes: bool, entry: Entry) -> Result<(), Suppression> {
+    async fn intend(&mut self, step: usize, entry: Entry) -> Result<(), Suppression> {
+        let effect = self.plan.rules.steps[step];
         let switches = Arc::clone(&self.shared.switches);
         // At the very last moment, not as it stood a second ago.
         if tokio::task::spawn_blocking(move || switches.is_killed()).await.unwrap_or(true) {
             return Err(Suppression::KillSwitch);
         }
         let now = self.shared.clock.now();
-        if changes && !self.walk.is_asked() && !self.shared.reserve(&self.plan.name, now) {
+        let until = now + self.plan.blocks[step].timeout() + self.plan.rules.start_grace;
+        if effect == Effect::Disturbs && !self.claim(step, now, until) {
+            return Err(Suppression::TargetBusy);
+        }
+        if effect != Effect::Looks && !self.walk.is_asked() && !self.shared.reserve(&self.plan.name, now) {
+            self.claim(step, now, now);
             return Err(Suppression::Breaker);
         }
         let before = self.walk.clone();
@@ -252,6 +268,11 @@ impl Runner {
         }
         self.shared.set_acted(&self.plan.name, self.walk.acted());
         written.map_err(|_| Suppression::Journal)
+    }
+
+    /// Takes what a step touches for this remedy, until then.
+    fn claim(&self, step: usize, now: Moment, until: Moment) -> bool {
+        self.shared.claim(&self.plan.name, &self.plan.blocks[step].subject(), now, until)
     }
 
     async fn write_down(&mut self, entry: Entry, now: Moment) -> std::io::Result<()> {
@@ -280,7 +301,8 @@ impl Runner {
             maintenance: self.shared.switches.in_maintenance(&self.plan.name),
             dependency: self.plan.depends_on.iter().any(fails)
                 || (!is_together && self.watching.cells().any(|cell| !board.causes(cell).is_empty())),
-            shared_cause: is_shared_cause(board),
+            shared_cause: is_shared_cause(board)
+                || (!is_together && self.shared.is_of_a_whole(&self.plan.condition.probes)),
             host_breaker: self.shared.host_breaker(self.shared.clock.now()),
         }
     }

@@ -8,6 +8,7 @@ mod log_rotate;
 mod pm2;
 mod polkit;
 mod repaired;
+mod scenarios;
 mod server;
 mod supervisor;
 mod systemd;

@@ -134,6 +134,11 @@ impl Settings for Config {
     fn timeout(&self) -> Duration {
         self.timeout.0
     }
+
+    fn subject(&self) -> String {
+        let Self { timeout, .. } = Self::default();
+        format!("{:?}", Self { timeout, stop_within: None, start_stopped: false, ..self.clone() })
+    }
 }
 
 const NONE: &str = "nothing is to be restarted: add one of systemd, pm2, container, supervisor and argv";

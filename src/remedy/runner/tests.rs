@@ -272,7 +272,7 @@ async fn many_remedies_of_one_host_share_one_breaker() {
     let all = (0..12).map(|number| {
         planned(&format!(
             "{{ name: x{number:02}, when: {{ probe: web }}, armed: true, \
-               steps: [ {{ command: {{ argv: [ /bin/sh, -c, 'echo x >> {done}' ] }} }} ] }}"
+               steps: [ {{ command: {{ argv: [ /bin/sh, -c, 'echo {number} >> {done}' ] }} }} ] }}"
         ))
     });
     stage.remedies.take(all.collect(), Repair::default()).await;
@@ -291,4 +291,59 @@ async fn many_remedies_of_one_host_share_one_breaker() {
 #[test]
 fn the_folder_of_remedies_is_below_that_of_the_state() {
     assert_eq!(crate::remedy::folder(Path::new("/var/lib/banken")), Path::new("/var/lib/banken/remedies"));
+}
+
+#[tokio::test]
+async fn two_remedies_do_not_interrupt_the_same_one_after_the_other() {
+    let mut stage = Stage::set();
+    let script = stage.path("restart.sh");
+    std::fs::write(&script, format!("#!/bin/sh\necho done >> {}\n", stage.path("acted").display())).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let of = |name: &str, probe: &str, patience: &str| {
+        planned(&format!(
+            "{{ name: {name}, when: {{ probe: {probe} }}, start_grace: 1s, armed: true, \
+               steps: [ {{ service_restart: {{ argv: [ {} ], timeout: {patience} }} }} ] }}",
+            script.display()
+        ))
+    };
+    let both = vec![of("x", "web", "5s"), of("y", "other", "6s")];
+    stage.remedies.take(both, Repair::default()).await;
+    let began = Instant::now();
+    stage.runs("web", "ff").await;
+    stage.until("the first has acted", |stage| stage.text("acted").lines().count() == 1).await;
+    // It has helped, as far as the first can see.
+    stage.runs("web", "ss").await;
+    stage.runs("other", "ff").await;
+    let held = |stage: &Stage| {
+        let remedies = stage.board.remedies();
+        remedies[1].read(|record| record.suppressed[Suppression::TargetBusy as usize])
+    };
+    stage.until("the second is held back", |stage| held(stage) == 1).await;
+    assert_eq!(stage.text("acted").lines().count(), 1);
+    stage.until("the second acts after the grace of the first", |stage| stage.text("acted").lines().count() == 2).await;
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn where_everything_is_down_only_the_remedy_for_that_acts() {
+    let mut stage = Stage::set();
+    let whole = "{ all_down: [ web, other ] }, start_grace: 0s";
+    let of = |name: &str, when: &str, stage: &Stage| {
+        let line = format!("echo {name} >> {}", stage.path("acted").display());
+        planned(&format!(
+            "{{ name: {name}, when: {when}, armed: true, \
+               steps: [ {{ command: {{ argv: [ /bin/sh, -c, '{line}' ], timeout: 5s }} }} ] }}"
+        ))
+    };
+    let both = vec![of("part", "{ probe: web }", &stage), of("whole", whole, &stage)];
+    stage.remedies.take(both, Repair::default()).await;
+    stage.runs("third", "ss").await;
+    // The other one is only in doubt when the first is down for certain.
+    stage.runs("other", "f").await;
+    stage.runs("web", "ff").await;
+    let held =
+        |stage: &Stage| stage.board.remedies()[0].read(|record| record.suppressed[Suppression::SharedCause as usize]);
+    stage.until("the part is held back", |stage| held(stage) == 1).await;
+    stage.runs("other", "f").await;
+    stage.until("the whole acts", |stage| stage.text("acted") == "whole\n").await;
 }
