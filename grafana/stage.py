@@ -52,6 +52,13 @@ PROBES = """\
   - { name: reports, group: broken, interval: 1s, depends_on: [ settlement ], http: { url: 'http://127.0.0.1:%(settlement)d/?reports' } }
 """
 
+# One that acts and sees it recover, and one in dry run. What is done does not matter to a dashboard.
+REMEDIES = """\
+remedies:
+  - { name: renew-ticker, when: { probe: ticker }, armed: true, start_grace: 20s, steps: [ { command: { argv: [ /bin/true ] } } ] }
+  - { name: restart-settlement, when: { probe: settlement }, steps: [ { command: { argv: [ /bin/true ] } } ] }
+"""
+
 SECOND = """\
 listen: 127.0.0.1:%(second)d
 host: { interval: 1s }
@@ -101,7 +108,7 @@ class Stage:
         (self.folder / "rules").mkdir()
         self.processes, self.words = [], {**self.ports, "folder": str(self.folder), "scrape": scrape}
         self.ended = threading.Event()
-        self.scenarios = {"healthy", "broken", "outage"} | {name for name, (possible, _) in SOMETIMES.items() if possible}
+        self.scenarios = {"healthy", "broken", "outage", "remedies"} | {name for name, (possible, _) in SOMETIMES.items() if possible}
         # PostgreSQL refuses to run as root.
         self.user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
@@ -197,7 +204,7 @@ class Stage:
             config = config.replace(old, new)
         before, after = config.split("\nlogs:\n")
         here = "".join(SOMETIMES[name][1] for name in sorted(self.scenarios & set(SOMETIMES)))
-        (self.folder / "banken.yml").write_text(f"{before}\n{PROBES % self.words}{here}logs:\n{after}")
+        (self.folder / "banken.yml").write_text(f"{before}\n{PROBES % self.words}{here}logs:\n{after}{REMEDIES}")
         (self.folder / "second.yml").write_text(SECOND % self.words)
         jobs = f"http://{address('banken')}/api/v1/jobs/continuous-processing"
         self.start("demo", *self.demo, "--jobs-url", jobs)
@@ -241,6 +248,8 @@ class Stage:
         down = 'ALERTS{alertname="BankenProbeDown",probe="settlement",alertstate="firing"}'
         self.until(f"count_over_time(({down} unless {down} offset 1m)[5m:1m]) > 0")
         self.until('banken_probe_incidents_total{probe="ticker"} > 0 and banken_probe_healthy{probe="ticker"} == 1')
+        self.until('banken_remedy_recovery_seconds_count{remedy="renew-ticker"} > 0')
+        self.until('sum by (remedy) (increase(banken_remedy_suppressed_total{remedy="restart-settlement"}[1m])) > 0')
         self.until('increase(banken_job_run_seconds_count{task="continuous-processing"}[5m]) > 0')
         self.until('banken_postgres_replication_lag_seconds{probe="standby"} >= 0')
         self.until(f'count_over_time(up{{job="banken"}}[2m]) * {self.words["scrape"]} > 45')

@@ -122,7 +122,7 @@ impl App {
         let mut app = Self {
             source,
             senses,
-            remedies: Remedies::new(&board, store.clone(), &config.state_dir, Arc::new(|_| None)),
+            remedies: Remedies::open(&board, store.clone(), &config.state_dir).await,
             keeper: Keeper::load(store).await,
             scheduler: Scheduler::new(Arc::clone(&board), concurrency, pulse),
             board,
@@ -157,6 +157,7 @@ impl App {
                 Arc::clone(&self.board),
                 exposition,
                 self.senses.jobs(),
+                self.remedies.inbox(),
                 self.reload_requests.0.clone(),
                 stopped.clone(),
             );

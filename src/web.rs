@@ -1,5 +1,6 @@
 //! The router: what is answered where. One file per page or API; the bounds of the server are in `server.rs`.
 
+mod alerts;
 mod badge;
 mod control;
 mod jobs;
@@ -15,6 +16,7 @@ pub use server::serve;
 use crate::board::Board;
 use crate::jobs::Jobs;
 use crate::metrics::Exposition;
+use crate::remedy::webhook::Inbox;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -38,6 +40,7 @@ pub struct State {
     board: Arc<Board>,
     exposition: Arc<Exposition>,
     jobs: Arc<Jobs>,
+    inbox: Arc<Inbox>,
     reload: mpsc::Sender<ReloadRequest>,
     pages: Arc<page::Pages>,
 }
@@ -48,16 +51,17 @@ impl State {
         board: Arc<Board>,
         exposition: Exposition,
         jobs: Arc<Jobs>,
+        inbox: Arc<Inbox>,
         reload: mpsc::Sender<ReloadRequest>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
         let pages = Arc::new(page::Pages::new(stopped));
-        Self { board, exposition: Arc::new(exposition), jobs, reload, pages }
+        Self { board, exposition: Arc::new(exposition), jobs, inbox, reload, pages }
     }
 }
 
 /// The largest body that is read of a request.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = alerts::MAX_MESSAGE;
 
 /// The longest until an answer begins, the body of the request included. Events go on for as long as they are read.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -87,6 +91,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/logs/{name}", get(status::log))
         .route("/api/v1/jobs/{name}", get(jobs::detail))
         .route("/api/v1/jobs/{name}/{step}", post(jobs::report).layer(DefaultBodyLimit::max(jobs::MAX_REPORT)))
+        .route("/api/v1/remedies/{name}", get(status::remedy))
+        .route("/api/v1/alerts", post(alerts::receive).layer(DefaultBodyLimit::max(alerts::MAX_MESSAGE)))
         .route("/-/reload", post(control::reload))
         .fallback(not_found)
         .with_state(state)
@@ -101,6 +107,6 @@ pub fn router(state: State) -> Router {
 
 async fn not_found() -> Response {
     let text = "there is nothing here; try /, /probes/NAME, /badge/NAME.svg, /metrics, /healthz, /readyz, \
-                /runbooks, /events, /api/v1/status, or NAME below /api/v1/probes, logs or jobs\n";
+                /runbooks, /events, /api/v1/status, or NAME below /api/v1/probes, logs, jobs or remedies\n";
     (StatusCode::NOT_FOUND, text).into_response()
 }

@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
+use banken::board::{RemedyState, Suppression};
 use banken::config;
 use banken::probe::{KINDS, Kind};
+use banken::remedy::action;
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -44,7 +46,10 @@ fn files(folder: &str, extension: &str) -> Vec<Document> {
 }
 
 fn documents() -> Vec<Document> {
-    [".", "docs", "docs/probes", "docs/runbooks"].into_iter().flat_map(|folder| files(folder, "md")).collect()
+    [".", "docs", "docs/probes", "docs/actions", "docs/runbooks"]
+        .into_iter()
+        .flat_map(|folder| files(folder, "md"))
+        .collect()
 }
 
 impl Document {
@@ -144,7 +149,7 @@ fn mistakes(text: &str, name: &str, folder: &Path) -> Vec<String> {
 
 #[test]
 fn every_configuration_in_the_documents_is_accepted_without_a_warning() {
-    let top_level = Regex::new(r"(?m)^(probes|listen|host|logs|jobs):").unwrap();
+    let top_level = Regex::new(r"(?m)^(probes|listen|host|logs|jobs|remedies|repair):").unwrap();
     let mut checked = 0;
     let mut wrong = Vec::new();
     for document in documents() {
@@ -271,7 +276,7 @@ fn every_kind_has_a_page_with_all_of_its_keys_reasons_and_metrics() {
             }
         };
         for key in keys_of(kind) {
-            demand(&format!("the key {key}"), page.contains(&format!("`{key}`")) || page.contains(&format!("{key}:")));
+            demand(&format!("the key {key}"), names_key(&page, &key));
         }
         for reason in kind.reasons {
             demand(&format!("the reason {reason}"), page.contains(&format!("\n| `{reason}` |")));
@@ -294,6 +299,75 @@ fn the_page_of_configuration_names_every_key_outside_the_kinds() {
             assert!(page.contains(&format!("`{key}`")), "docs/configuration.md does not name {key} of {place}");
         }
     }
+}
+
+/// Whether a page names a key, as code or in an example.
+fn names_key(page: &str, key: &str) -> bool {
+    page.contains(&format!("`{key}`")) || page.contains(&format!("{key}:"))
+}
+
+#[test]
+fn the_page_of_remedies_names_every_key_state_and_reason_to_hold_back() {
+    let page = read("docs/remedies.md").text;
+    let schema = config::schema();
+    let mut wrong = Vec::new();
+    for block in ["RemedySpec", "RemedyWhen", "RemedyThreshold", "RemedyVerify", "Repair", "Window"] {
+        let keys = schema.pointer(&format!("/definitions/{block}/properties")).and_then(Value::as_object);
+        let keys = keys.unwrap_or_else(|| panic!("the schema has no {block}"));
+        wrong.extend(keys.keys().filter(|key| !page.contains(&format!("`{key}`"))).map(|key| format!("{block}.{key}")));
+    }
+    let states = RemedyState::ALL.into_iter().map(RemedyState::as_str);
+    let words = states.chain(Suppression::ALL.into_iter().map(Suppression::as_str));
+    wrong.extend(words.filter(|word| !page.contains(&format!("\n| `{word}` |"))).map(str::to_owned));
+    assert!(wrong.is_empty(), "docs/remedies.md does not name {}", wrong.join(", "));
+}
+
+/// What a rehearsal of an example prints, and what the document shows.
+fn rehearsed(document: &Document) -> (String, String) {
+    let blocks = document.blocks();
+    let shown = |block: &&Block| block.language == "console" && block.text.contains("--dry-run");
+    let shown = blocks.iter().find(shown).unwrap_or_else(|| panic!("{} shows no rehearsal", document.name()));
+    let (command, shown) = shown.text.split_once('\n').unwrap();
+    let arguments: Vec<_> = command.strip_prefix("$ banken ").unwrap().split(' ').collect();
+    let name = format!("- name: {}\n", arguments[1]);
+    let example = blocks.iter().find(|block| block.language == "yaml" && block.text.contains(&name)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("banken.yml"), &example.text).unwrap();
+    let output = banken(&arguments, folder.path());
+    (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), shown.to_owned())
+}
+
+#[test]
+fn rehearsals_and_the_sum_of_the_worst_case_are_shown_as_they_are_printed() {
+    for path in ["README.md", "README.ja.md", "docs/remedies.md", "docs/actions/command.md"] {
+        let (printed, shown) = rehearsed(&read(path));
+        assert_eq!(printed, shown, "{path}");
+    }
+    let page = read("docs/remedies.md");
+    let example = page.blocks().into_iter().find(|block| block.language == "yaml").unwrap().text;
+    let hurried = example.replace("recover_within: 30s", "recover_within: 20s");
+    let said = mistakes(&hurried, "banken.yml", root()).concat();
+    assert!(said.contains("a recovery can take ") && page.text.contains(said.trim_end()), "{said}");
+}
+
+#[test]
+fn every_action_has_a_page_with_all_of_its_keys() {
+    let schema = config::schema();
+    let definitions = &schema["definitions"];
+    let mut wrong = Vec::new();
+    for kind in action::KINDS {
+        let path = format!("docs/actions/{}.md", kind.name);
+        if !root().join(&path).exists() {
+            wrong.push(format!("{path} is missing"));
+            continue;
+        }
+        let page = read(&path).text;
+        let mut all = BTreeSet::new();
+        keys(&definitions["RemedyStep"]["properties"][kind.name], definitions, &mut BTreeSet::new(), &mut all);
+        assert!(!all.is_empty(), "the block of {} was not found", kind.name);
+        wrong.extend(all.iter().filter(|key| !names_key(&page, key)).map(|key| format!("{path} does not say {key}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -341,7 +415,7 @@ fn the_readme_shows_what_check_really_says() {
 #[test]
 fn the_index_leads_to_every_page_and_every_example() {
     let index = read("docs/README.md").text;
-    let pages = [("docs", "md"), ("docs/probes", "md"), ("deploy/examples", "yml")];
+    let pages = [("docs", "md"), ("docs/probes", "md"), ("docs/actions", "md"), ("deploy/examples", "yml")];
     for document in pages.into_iter().flat_map(|(folder, extension)| files(folder, extension)) {
         let name = document.name();
         let link = name.strip_prefix("docs/").map_or_else(|| format!("../{name}"), str::to_owned);

@@ -1,6 +1,6 @@
 //! What of a probe survives a restart: its history, its last failures, its changes of state.
 
-use super::history::{History, Packed};
+use super::history::Packed;
 use super::record::{Change, FailedRun, Record};
 use crate::health::Status;
 use crate::observation::{Failure, Phase, Reason};
@@ -53,7 +53,7 @@ impl Past {
 
     /// What can be understood of it; another version may have other words.
     pub(super) fn restore(&self, record: &mut Record) {
-        record.history = self.history.unpack().unwrap_or_else(History::default);
+        record.history = self.history.unpack().unwrap_or_default();
         record.recent_failures = self.failures.iter().filter_map(SavedFailure::restore).collect();
         record.changes = self.changes.iter().filter_map(SavedChange::restore).collect();
         record.bound();

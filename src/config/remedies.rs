@@ -7,6 +7,7 @@ use crate::jobs;
 use crate::logs;
 use crate::remedy::action::{Context, Worker};
 use crate::remedy::{LogFacts, Plan, ProbeFacts, Surroundings};
+use crate::values::Invalid;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 impl Checked<'_> {
@@ -37,7 +38,26 @@ impl Checked<'_> {
                 Err(invalid) => self.wrong(&path, invalid),
             }
         }
+        self.windows(document);
         plans
+    }
+
+    /// A window that names nobody by mistake would hold back nobody.
+    fn windows(&mut self, document: &Document) {
+        let names: Vec<_> = document.remedies.iter().map(|spec| spec.name.as_str()).collect();
+        for (index, window) in document.repair.maintenance.iter().enumerate() {
+            let at = self.positions.original_index("repair.maintenance", index);
+            let unknown = window.remedies.iter().enumerate().filter(|(_, name)| !names.contains(&name.as_str()));
+            let mistakes = unknown.map(|(position, name)| {
+                let known = if names.is_empty() {
+                    "there is none".to_owned()
+                } else {
+                    format!("use one of {}", names.join(", "))
+                };
+                Invalid::new(format!("remedies[{position}]"), format!("there is no remedy {name:?}: {known}"))
+            });
+            self.wrong(&format!("repair.maintenance[{at}]"), mistakes.collect());
+        }
     }
 
     fn surroundings(&self, document: &Document, logs: &[logs::Plan], jobs: &[jobs::Plan]) -> Surroundings {

@@ -2,16 +2,26 @@
 
 use super::Document;
 use crate::probe::{KINDS, host};
+use crate::remedy::action;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 /// The schema, in draft 7, which is what YAML editors understand.
 pub fn schema() -> Value {
     let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Document>().to_value();
-    if let Some(spec) = schema.pointer_mut("/definitions/Spec").and_then(Value::as_object_mut) {
-        let own = KINDS.iter().map(|kind| kind.name).filter(|name| *name != host::KIND.name);
-        let exactly_one: Vec<Value> = own.map(|name| json!({ "required": [name] })).collect();
-        spec.insert("oneOf".into(), Value::Array(exactly_one));
-    }
+    let kinds = KINDS.iter().map(|kind| kind.name).filter(|name| *name != host::KIND.name);
+    exactly_one(&mut schema, "Spec", kinds);
+    exactly_one(&mut schema, "RemedyStep", action::KINDS.iter().map(|kind| kind.name));
+    exactly_one(&mut schema, "RemedyWhen", ["probe", "all_down", "threshold", "log", "job", "alert"].into_iter());
+    exactly_one(&mut schema, "RemedyThreshold", ["probe", "log"].into_iter());
+    exactly_one(&mut schema, "Window", ["cron", "from"].into_iter());
     schema
+}
+
+/// Of these keys of a block exactly one must be there, which its type does not say.
+fn exactly_one(schema: &mut Value, definition: &str, keys: impl Iterator<Item = &'static str>) {
+    if let Some(block) = schema.pointer_mut(&format!("/definitions/{definition}")).and_then(Value::as_object_mut) {
+        let each: Vec<Value> = keys.map(|key| json!({ "required": [key] })).collect();
+        block.insert("oneOf".into(), Value::Array(each));
+    }
 }

@@ -66,7 +66,7 @@ impl Groups {
 
     /// Whether any group on the way to the process is that of this unit.
     pub fn are_within(&self, unit: &str) -> bool {
-        self.paths().any(|path| path.split('/').any(|part| part == unit))
+        !unit.is_empty() && self.paths().any(|path| path.split('/').any(|part| part == unit))
     }
 
     /// The container that a process runs in, by its id, as far as the path of a group says it.

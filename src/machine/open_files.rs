@@ -74,6 +74,9 @@ fn pids() -> Vec<i32> {
 }
 
 /// The program of a process, also where its file was replaced since it began.
+///
+/// # Errors
+/// When it has ended, or we may not see it.
 pub fn program(pid: i32) -> std::io::Result<PathBuf> {
     let link = std::fs::read_link(format!("/proc/{pid}/exe"))?;
     let bytes = link.into_os_string().into_vec();

@@ -31,7 +31,8 @@ impl Handle {
     /// # Errors
     /// [`Reason::Local`] where the kernel gives no descriptor.
     pub fn open(pid: i32) -> Result<Option<Self>, Failure> {
-        let Some(number) = Pid::from_raw(pid).filter(|_| pid > 0) else { return Ok(None) };
+        // Other numbers mean groups of processes, or all of them.
+        let Some(number) = Some(pid).filter(|pid| *pid > 0).and_then(Pid::from_raw) else { return Ok(None) };
         match pidfd_open(number, PidfdFlags::empty()) {
             Ok(fd) => Ok(Some(Self { fd, pid })),
             Err(Errno::SRCH) => Ok(None),

@@ -33,6 +33,15 @@ fn folder(state: &Path) -> PathBuf {
     state.join("requests")
 }
 
+/// Makes the folder, so that it belongs to Banken's user also where root is the first who asks: what is asked for in a folder
+/// of root's could not be taken out of it. Blocks.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn prepare(state: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder(state))
+}
+
 /// Asks a Banken with this folder. Blocks.
 ///
 /// # Errors

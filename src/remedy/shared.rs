@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::journal::{Entry, Journal};
 use super::policy::{HOST_ACTIONS, HOST_WITHIN, Moment};
 use super::switches::Switches;
-use super::watching::Alerts;
+use super::webhook::Inbox;
 use crate::board::{Board, ProbeCell};
 use crate::state::Store;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,7 +22,7 @@ pub struct Shared {
     /// What people switch.
     pub switches: Arc<Switches>,
     /// Alerts that were received.
-    pub alerts: Arc<Alerts>,
+    pub alerts: Arc<Inbox>,
     journal: Arc<Mutex<Journal>>,
     /// When each remedy acted, also one that is gone by now.
     acted: Mutex<BTreeMap<String, VecDeque<Moment>>>,
@@ -43,7 +43,7 @@ impl Shared {
         board: Arc<Board>,
         store: Option<Store>,
         switches: Arc<Switches>,
-        alerts: Arc<Alerts>,
+        alerts: Arc<Inbox>,
         journal: Journal,
     ) -> Self {
         Self {

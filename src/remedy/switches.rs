@@ -5,6 +5,7 @@ use crate::observation::unix_now;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -111,5 +112,7 @@ pub fn ask_to_pause(folder: &Path, pause: &Pause) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let fresh = pause_file(folder).with_extension("json.new");
     fs::write(&fresh, serde_json::to_vec(pause)?)?;
+    // Root asks, and Banken's user must be able to read it whatever root's umask is.
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o644))?;
     fs::rename(fresh, pause_file(folder))
 }

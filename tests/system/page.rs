@@ -35,9 +35,10 @@ async fn the_page_shows_every_probe_in_its_group_and_the_browser_has_no_complain
     let count = report["checks"].as_object().unwrap().len();
     let text = browser.text().await;
     assert!(text.contains(&format!("All is well: {count} probes, 1 log, 2 jobs healthy")), "{text}");
-    for (id, badge) in [("log-app", "✓ healthy"), ("job-continuous-processing", "? unknown")] {
-        let shown = format!("document.querySelector('#{id} .badge').innerText");
-        assert_eq!(browser.evaluate(&shown).await, badge, "{id}");
+    // The bot sees patterns in its market now and then, and says so in its log.
+    for (id, badges) in [("log-app", ["✓ healthy", "i info"]), ("job-continuous-processing", ["? unknown"; 2])] {
+        let shown = browser.evaluate(&format!("document.querySelector('#{id} .badge').innerText")).await;
+        assert!(badges.iter().any(|badge| shown == *badge), "{id}: {shown}");
     }
     assert_eq!(browser.evaluate("document.title").await, "healthy – Banken");
     // The script has run: the time of the page goes on.

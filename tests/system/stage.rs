@@ -211,5 +211,7 @@ pub fn every_kind_and_threshold(config: String) -> String {
     let config = config.replacen("    http:\n", "    http:\n      keep_alive: true\n", 1);
     let url = config.split("url: ").nth(1).unwrap().lines().next().unwrap().to_owned();
     let journey = format!("  - {{ name: journey, http: {{ steps: [ {{ name: first, url: '{url}' }} ] }} }}\n");
-    with_probes(&config, &(journey + &kinds_without_a_part_in_the_demo(&config)))
+    let remedy =
+        "remedies:\n  - { name: none, when: { probe: journey }, steps: [ { command: { argv: [ /bin/true ] } } ] }\n";
+    with_probes(&config, &(journey + &kinds_without_a_part_in_the_demo(&config))) + remedy
 }

@@ -19,9 +19,14 @@ sys.path.insert(0, str(HERE.parent.parent.parent / "benches"))
 from browser import Browser  # noqa: E402
 
 
+# Not every machine has a font with colours.
+SIREN = ('<svg class=siren viewBox="0 0 20 20"><path fill="#e0343f" d="M4 16V9a6 6 0 0 1 12 0v7z"/><path fill="#ff8a8f" d="M7 9a3 3 0 0 1 3-3v2'
+         'a1 1 0 0 0-1 1v5H7z"/><rect x="2" y="15.5" width="16" height="3.5" rx="1" fill="#8a93a0"/></svg>')
+
+
 def marked_up(text):
     """The little of Discord's Markdown that the templates use."""
-    text = html.escape(text, quote=False)
+    text = html.escape(text, quote=False).replace("🚨", SIREN)
     text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
     text = re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", r'<a href="#">\1</a>', text)
     text = re.sub(r"&lt;t:\d+:R&gt;", "<span class=time>a minute ago</span>", text)

@@ -77,7 +77,7 @@ impl Facts {
             FileType::Fifo => "a FIFO",
             FileType::Socket => "a socket",
             FileType::CharacterDevice | FileType::BlockDevice => "a device",
-            _ => "something unknown",
+            FileType::Unknown => "something unknown",
         }
     }
 

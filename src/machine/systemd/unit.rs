@@ -122,6 +122,8 @@ pub struct Unit {
     pub service_type: String,
     /// What its last run was like.
     pub course: Course,
+    /// How often it may be started, and within how many seconds; none where there is no such limit.
+    pub start_limit: Option<(u32, f64)>,
 }
 
 /// When a service was up last and when its main process ran, in microseconds of the monotonic clock.
@@ -190,6 +192,7 @@ impl Unit {
             cpu_seconds: own.amount("CPUUsageNSec").map(|nanos| nanos / 1e9),
             tasks: own.amount("TasksCurrent"),
             last_trigger: own.time("LastTriggerUSec"),
+            start_limit: common.start_limit(),
             has_job: common.has_job(),
             main_pid: own.number("MainPID").and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0),
             service_type: own.text("Type").unwrap_or_default(),
@@ -240,6 +243,13 @@ impl Properties {
     fn texts(&self, name: &str) -> Vec<String> {
         let value = self.0.get(name).and_then(|value| value.try_clone().ok());
         value.and_then(|value| Vec::try_from(value).ok()).unwrap_or_default()
+    }
+
+    fn start_limit(&self) -> Option<(u32, f64)> {
+        let burst =
+            self.0.get("StartLimitBurst").and_then(|value| u32::try_from(value).ok()).filter(|burst| *burst > 0)?;
+        let interval = self.amount("StartLimitIntervalUSec").filter(|micros| *micros > 0.0)?;
+        Some((burst, interval / 1e6))
     }
 
     /// A job has a number that is not 0, and a path.

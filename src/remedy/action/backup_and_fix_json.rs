@@ -47,7 +47,7 @@ pub struct Config {
     pub root: PathBuf,
     /// The files, each by its path relative to `root`.
     pub files: Vec<PathBuf>,
-    /// What a repaired file must still hold, as JSONPaths that each find something.
+    /// What a repaired file must still hold, as paths (`JSONPath`) that each find something.
     #[serde(default)]
     pub requires: Vec<JsonPath>,
     /// A file with a JSON Schema that a repaired file must match; of its keywords only those that say what a value is.

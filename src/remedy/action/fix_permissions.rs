@@ -189,8 +189,8 @@ impl Task {
         }
         let mut done: Vec<String> = Vec::new();
         for change in &changes {
-            let changed = if until.is_over() { Err("the time was over".to_owned()) } else { change.carry_out() };
-            match changed {
+            let outcome = if until.is_over() { Err("the time was over".to_owned()) } else { change.carry_out() };
+            match outcome {
                 Ok(()) => done.push(change.in_words()),
                 Err(why) if done.is_empty() => return Err(Setback::Failed(why)),
                 Err(why) => return Err(Setback::Failed(format!("{why}; before that, changed {}", done.join(", ")))),

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 const CARDS_SHOWN: usize = 100;
 
 /// A part of the page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fragment {
     /// Of the element.
     pub id: String,
@@ -52,12 +52,6 @@ pub struct Model {
     pub parts: [Fragment; 3],
     /// Everything.
     pub sections: Vec<Section>,
-}
-
-impl Default for Fragment {
-    fn default() -> Self {
-        Self { id: String::new(), html: String::new() }
-    }
 }
 
 #[derive(Template)]

@@ -53,7 +53,12 @@ pub const SCENARIOS: [Scenario; 12] = [
     Scenario {
         fault: "down",
         begin: Begin::Crash(Role::Mortal),
-        messages: &[message("BankenProbeDown", "critical", "dead-port")],
+        messages: &[
+            message("BankenProbeDown", "critical", "dead-port"),
+            // It does something, which does not help, and gives up.
+            message("BankenRemedyActed", "info", "restart-shop"),
+            message("BankenRemedyExhausted", "critical", "restart-shop"),
+        ],
     },
     Scenario {
         fault: "slow",
@@ -216,6 +221,13 @@ logs:
 jobs:
   - {{ name: long-cycle, group: bot, every: 1d, thresholds: {{ duration: {{ critical: 4s }} }} }}
   - {{ name: idle-cycle, group: bot, every: 5s, grace: 5s }}
+remedies:
+  - name: restart-shop
+    when: {{ all_down: [ dead-port, dead-page ] }}
+    armed: true
+    start_grace: 0s
+    max_attempts: 1
+    steps: [ {{ command: {{ argv: [ /bin/true ] }} }} ]
 "
     )
 }

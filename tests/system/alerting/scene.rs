@@ -170,6 +170,13 @@ impl Scene {
                 demo.reset().await;
             }
         }
+        // What gave up stays so until somebody takes note; before the target is good again it would begin anew.
+        for probe in ["dead-port", "dead-page"] {
+            self.banken.until_status(probe, "healthy").await;
+        }
+        let config = self.banken.config_file();
+        let noted = Banken::command().arg("--config").arg(config).args(["remedy", "ack"]).output().unwrap();
+        assert!(noted.status.success(), "{noted:?}");
     }
 
     /// A file on the small disk, which only Banken sees.

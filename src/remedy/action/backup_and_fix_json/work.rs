@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -87,7 +88,7 @@ impl Task {
                 Verdict::Repaired(_) if until.is_over() => failures.push("the time was over".into()),
                 Verdict::Repaired(repaired) => match self.repair(looked, repaired, now) {
                     Ok(copy) => {
-                        done.push(format!("{} repaired ({}), the former one is {copy}", looked.shown, words(repaired)))
+                        done.push(format!("{} repaired ({}), the former one is {copy}", looked.shown, words(repaired)));
                     }
                     Err(trouble) => failures.push(format!("{}: {trouble}", looked.shown)),
                 },
@@ -302,8 +303,11 @@ fn prefix(path: &Path) -> String {
     let is_harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let readable: String = name.chars().map(|c| if is_harmless(c) { c } else { '_' }).take(80).collect();
     let hash = Sha256::digest(path.as_os_str().as_bytes());
-    let hash: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{readable}.{hash}")
+    hash.iter().take(6).fold(format!("{readable}."), |mut prefix, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(prefix, "{byte:02x}");
+        prefix
+    })
 }
 
 fn is_copy(name: &OsStr, prefix: &str) -> bool {

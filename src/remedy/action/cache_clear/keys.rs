@@ -78,7 +78,7 @@ impl RedisKeys {
                 shown: self.address.to_string(),
                 database: self.database,
                 prefix: self.prefix.clone(),
-                max_keys: self.max_keys,
+                most: self.max_keys,
             }),
             Ok(_) => Err(invalid),
             Err(mistakes) => {
@@ -95,7 +95,7 @@ pub struct Keys {
     shown: String,
     database: u32,
     prefix: String,
-    max_keys: usize,
+    most: usize,
 }
 
 /// What was seen on the way through the store.
@@ -114,11 +114,11 @@ impl Keys {
         let more = loop {
             let keys = self.scan(&mut connection, &mut cursor, &mut out).await?;
             seen.extend(keys);
-            if seen.len() > self.max_keys || cursor == b"0" {
-                break seen.len() > self.max_keys;
+            if seen.len() > self.most || cursor == b"0" {
+                break seen.len() > self.most;
             }
         };
-        let count = Count { keys: seen.len().min(self.max_keys), more };
+        let count = Count { keys: seen.len().min(self.most), more };
         Ok(vec![format!("would remove {}", self.in_words(&count))])
     }
 
@@ -142,7 +142,7 @@ impl Keys {
         let mut cursor = b"0".to_vec();
         loop {
             let mut keys = self.scan(connection, &mut cursor, out).await?;
-            let room = self.max_keys - count.keys;
+            let room = self.most - count.keys;
             count.more |= keys.len() > room;
             keys.truncate(room);
             for batch in keys.chunks(BATCH) {
@@ -155,7 +155,7 @@ impl Keys {
             if cursor == b"0" || count.more {
                 return Ok(());
             }
-            if count.keys >= self.max_keys {
+            if count.keys >= self.most {
                 // There may be more behind the cursor, and there may not.
                 count.more = true;
                 return Ok(());

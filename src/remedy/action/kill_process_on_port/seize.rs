@@ -165,7 +165,7 @@ mod tests {
         Facts {
             pid,
             start: 1,
-            uid: 7,
+            uid: 4242,
             exe: None,
             name,
             kernel_thread: false,
@@ -176,11 +176,11 @@ mod tests {
 
     #[test]
     fn what_no_configuration_may_touch_is_refused_before_anything_else() {
-        let wanted = Wanted { port: 80, programs: Vec::new(), uid: 7 };
+        let wanted = Wanted { port: 80, programs: Vec::new(), uid: 4242 };
         let id = "ab".repeat(32);
         let (inside, own) = (format!("0::/system.slice/docker-{id}.scope"), Groups::made_up("0::/"));
         let kernel = Facts { kernel_thread: true, ..facts(9, "0::/") };
-        let stranger = Facts { uid: 8, ..facts(9, "0::/") };
+        let stranger = Facts { uid: 4243, ..facts(9, "0::/") };
         for (facts, words) in [
             (facts(1, "0::/"), "this whole system"),
             (kernel, "this whole system"),
@@ -189,7 +189,7 @@ mod tests {
             (facts(9, "0::/system.slice/bot.service"), "service_restart: { systemd: bot.service }"),
             (facts(9, "0::/init.scope"), "systemd manages in init.scope"),
             (facts(9, &inside), "the container abababababab"),
-            (stranger, "expected user 7"),
+            (stranger, "expected user 4242"),
         ] {
             let refused = judge(&wanted, &facts, &[50, 40, 1], &own);
             assert!(matches!(&refused, Err(Setback::Refused(said)) if said.contains(words)), "{words}: {refused:?}");

@@ -17,7 +17,8 @@ impl Drop for Holding {
     }
 }
 
-fn hold(listener: &TcpListener, command: &mut Command) -> Holding {
+fn hold(listener: &TcpListener, mut command: Command) -> Holding {
+    // The command goes with the end of this: it holds the socket as well.
     let socket = OwnedFd::from(listener.try_clone().unwrap());
     Holding(command.stdin(socket).stdout(Stdio::null()).spawn().unwrap())
 }
@@ -25,6 +26,12 @@ fn hold(listener: &TcpListener, command: &mut Command) -> Holding {
 fn sleeper() -> Command {
     let mut command = Command::new("/bin/sleep");
     command.arg("60");
+    command
+}
+
+fn cat() -> Command {
+    let mut command = Command::new("/bin/cat");
+    command.arg("/dev/zero");
     command
 }
 
@@ -52,7 +59,7 @@ async fn refused(action: &Action) -> String {
 #[tokio::test]
 async fn the_expected_process_is_ended_and_nobody_is_no_failure() {
     let (listener, port) = listener();
-    let mut holding = hold(&listener, &mut sleeper());
+    let mut holding = hold(&listener, sleeper());
     drop(listener);
     let action = action(&format!("{{ port: {port}, exe: /bin/sleep, name: sleep }}"));
     let lines = action.rehearse(&Scene::default()).await.unwrap();
@@ -73,12 +80,12 @@ async fn who_does_not_hear_sigterm_is_killed_after_the_grace() {
     // As `trap '' TERM` does it: what is ignored stays so when it executes another program.
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "trap '' TERM; exec sleep 60"]);
-    let mut holding = hold(&listener, &mut command);
+    let mut holding = hold(&listener, command);
     drop(listener);
     let action = action(&format!("{{ port: {port}, name: sleep, grace: 300ms }}"));
     let deadline = Instant::now() + Duration::from_secs(10);
-    while action.rehearse(&Scene::default()).await.is_err() {
-        assert!(Instant::now() < deadline, "it does not become what it should be");
+    while let Err(why) = action.rehearse(&Scene::default()).await {
+        assert!(Instant::now() < deadline, "it does not become what it should be: {why}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let done = action.act(&mut Scene::default()).await.unwrap();
@@ -92,7 +99,7 @@ async fn another_program_or_user_is_left_alone_and_so_are_we_ourselves() {
     let words =
         refused(&action(&format!("{{ port: {port}, exe: '{}' }}", std::env::current_exe().unwrap().display()))).await;
     assert!(words.contains("which is Banken itself"), "{words}");
-    let mut holding = hold(&listener, &mut sleeper());
+    let mut holding = hold(&listener, sleeper());
     drop(listener);
     for (expected, words) in [
         ("exe: /usr/bin/python3", "expected executable /usr/bin/python3"),
@@ -109,8 +116,7 @@ async fn another_program_or_user_is_left_alone_and_so_are_we_ourselves() {
 #[tokio::test]
 async fn of_several_who_hold_a_port_all_must_be_expected() {
     let (listener, port) = listener();
-    let (mut one, mut other) =
-        (hold(&listener, &mut sleeper()), hold(&listener, Command::new("/bin/cat").arg("/dev/zero")));
+    let (mut one, mut other) = (hold(&listener, sleeper()), hold(&listener, cat()));
     drop(listener);
     let words = refused(&action(&format!("{{ port: {port}, name: sleep }}"))).await;
     assert!(words.contains("cat") && words.contains("expected name \"sleep\""), "{words}");
@@ -135,9 +141,9 @@ async fn all_sockets_of_a_port_count() {
     let first = open(0);
     let port = first.local_addr().unwrap().port();
     let second = open(port);
-    let mut one = hold(&first, &mut sleeper());
+    let mut one = hold(&first, sleeper());
     drop(first);
-    let mut other = hold(&second, Command::new("/bin/cat").arg("/dev/zero"));
+    let mut other = hold(&second, cat());
     drop(second);
     let words = refused(&action(&format!("{{ port: {port}, name: sleep }}"))).await;
     assert!(words.contains("cat"), "{words}");
@@ -163,7 +169,7 @@ fn borrowed(from: &Holding) -> OwnedFd {
 /// same socket. Gives the numbers of both.
 fn replaced_between_looks(prepare: impl FnOnce(u32)) -> (u32, u32) {
     let (listener, port) = listener();
-    let (mut old, mut keeper) = (hold(&listener, &mut sleeper()), hold(&listener, &mut sleeper()));
+    let (mut old, mut keeper) = (hold(&listener, sleeper()), hold(&listener, sleeper()));
     drop(listener);
     assert_eq!(seize(&wanted(port), || {}).unwrap().len(), 2, "both may be ended");
     let (number, mut heir) = (old.0.id(), None);
@@ -210,7 +216,9 @@ async fn a_process_of_another_user_is_left_alone_unless_it_is_the_one_that_is_na
         return;
     }
     let (listener, port) = listener();
-    let mut holding = hold(&listener, sleeper().uid(65534).gid(65534));
+    let mut stranger = sleeper();
+    stranger.uid(65534).gid(65534);
+    let mut holding = hold(&listener, stranger);
     drop(listener);
     let words = refused(&action(&format!("{{ port: {port}, exe: /bin/sleep }}"))).await;
     assert!(words.contains("user nobody), expected user root"), "{words}");

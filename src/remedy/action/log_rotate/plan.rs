@@ -177,7 +177,7 @@ impl Rules {
             name,
             of_folder,
         };
-        let room = self.keep.saturating_sub(usize::from(rotate.is_some()));
+        let most = self.keep.saturating_sub(usize::from(rotate.is_some()));
         let mut kept: Vec<i64> = Vec::new();
         for (rotated, named) in seen.rotated {
             let is_held = writer.is_some_and(|pid| has_open(pid, &named.name) == Some(true));
@@ -189,7 +189,7 @@ impl Rules {
                 kept.push(rotated.at);
             } else if rotated.age(now) > self.max_age {
                 log.remove.push((named, "older than max_age"));
-            } else if is_new && kept.len() >= room {
+            } else if is_new && kept.len() >= most {
                 log.remove.push((named, "beyond keep"));
             } else {
                 kept.push(rotated.at);
@@ -207,12 +207,12 @@ impl Rules {
         if !has_work {
             return Ok(None);
         }
-        self.check_folder(root, &log, seen.log.map(|facts| facts.uid))?;
+        Self::check_folder(root, &log, seen.log.map(|facts| facts.uid))?;
         Ok(Some(log))
     }
 
     /// In a folder in which others may write, names are theirs to exchange: a rotation there is never safe.
-    fn check_folder(&self, root: &Folder, log: &Log, owner: Option<u32>) -> Result<(), Setback> {
+    fn check_folder(root: &Folder, log: &Log, owner: Option<u32>) -> Result<(), Setback> {
         let shown = root.shown(&log.folder);
         let mode = log.of_folder.mode();
         if mode & 0o022 != 0 {

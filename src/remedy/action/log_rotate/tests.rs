@@ -256,14 +256,14 @@ fn a_full_disk_leaves_the_log_as_it_was() {
     let script = "mkdir $dir/small; mount -t tmpfs -o size=1m,mode=755 tmpfs $dir/small; head -c 900000 /dev/urandom > $dir/small/app.log";
     let Some(dir) = with_own_mounts(test, script) else { return };
     let root = dir.join("small");
-    let text = fs::read(root.join("app.log")).unwrap();
+    let content = fs::read(root.join("app.log")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for compress in [true, false] {
         let action = built(&root, &format!("files: [ app.log ], copytruncate: true, compress: {compress}"));
         let setback = runtime.block_on(act(&action)).unwrap_err();
         assert!(matches!(&setback, Setback::Failed(words) if words.contains("No space left")), "{setback:?}");
         assert_eq!(names(&root), ["app.log"]);
-        assert_eq!(fs::read(root.join("app.log")).unwrap(), text);
+        assert_eq!(fs::read(root.join("app.log")).unwrap(), content);
     }
     // A renaming needs no room; the compressing does, and leaves the rotated file.
     let plain = rotated_at(&root, 1, "", b"");
@@ -274,7 +274,7 @@ fn a_full_disk_leaves_the_log_as_it_was() {
     let setback = runtime.block_on(act(&action)).unwrap_err();
     assert!(setback.to_string().contains("No space left"), "{setback}");
     assert_eq!(names(&root), [plain.clone()]);
-    assert_eq!(fs::read(root.join(plain)).unwrap(), text);
+    assert_eq!(fs::read(root.join(plain)).unwrap(), content);
 }
 
 #[test]

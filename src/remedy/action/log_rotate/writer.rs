@@ -124,7 +124,7 @@ impl Reopening {
             None => return refuse("it has just ended".into()),
         }
         let signal = self.name.signal();
-        if !caught_signals(status).is_some_and(|caught| caught & (1 << (signal.as_raw() - 1)) != 0) {
+        if caught_signals(status).is_none_or(|caught| caught & (1 << (signal.as_raw() - 1)) == 0) {
             return refuse(format!("it does not catch {} and would be ended by it: use copytruncate", self.name));
         }
         if test_kill_process(pid) == Err(Errno::PERM) {

@@ -58,7 +58,6 @@ impl Container {
         if kin::are_in_container(&inspected.id) {
             return Err(Setback::Refused(format!("{} is the container that Banken itself runs in", self.name)));
         }
-        protected::check_processes(&format!("the container {}", self.name), [inspected.state.pid])?;
         let past = self.past(&inspected).await;
         let would = decide(&self.name, &inspected, past, self.start_stopped)?;
         Ok(Plan { inspected, would })

@@ -24,8 +24,7 @@ pub(super) struct Unit {
 
 /// What is to be done.
 pub(super) struct Plan {
-    /// The unit's real name.
-    id: String,
+    before: Found,
     /// In words, after `would`.
     pub(super) would: String,
 }
@@ -69,27 +68,28 @@ impl Unit {
         if unit.names.iter().chain([&unit.id]).any(|name| own.are_within(name)) {
             return Err(Setback::Refused(format!("{} is what Banken itself runs in", unit.id)));
         }
-        protected::check_processes(&unit.id, unit.main_pid)?;
         let would = decide(&unit, self.start_stopped)?;
-        Ok(Plan { id: unit.id, would })
+        Ok(Plan { before: unit, would })
     }
 
     pub(super) async fn restart(&self) -> Result<String, Setback> {
         let begun = Instant::now();
-        let Plan { id, .. } = self.plan().await?;
-        let restarted = self.bus.restart(&id).await?;
+        let Plan { before, .. } = self.plan().await?;
+        // Its real name, of which the rule of polkit speaks too.
+        let id = &before.id;
+        let restarted = self.bus.restart(id).await?;
         if restarted == Restarted::Conflict {
             let words = format!("{id}: something else is to be done with it already, or with what it needs");
             return Err(Setback::Busy(words));
         }
-        let unit = self.look(&id).await?;
+        let unit = self.look(id).await?;
         let seconds = begun.elapsed().as_secs_f64();
         match &restarted {
             Restarted::Done | Restarted::Unheard if is_well(&unit) => {
                 let pid = unit.main_pid.map_or_else(String::new, |pid| format!(", pid {pid}"));
                 Ok(format!("systemd has restarted {id} in {seconds:.2} s: {}{pid}", shown(&unit)))
             }
-            Restarted::Ended(result) => Err(Setback::Failed(why(&unit, result))),
+            Restarted::Ended(result) => Err(Setback::Failed(why(&before, &unit, result))),
             _ => {
                 Err(Setback::Failed(format!("systemd has restarted {id}, and it has ended at once: {}", shown(&unit))))
             }
@@ -153,11 +153,16 @@ fn is_well(unit: &Found) -> bool {
     }
 }
 
-fn why(unit: &Found, result: &str) -> String {
+fn why(before: &Found, unit: &Found, result: &str) -> String {
     let (id, state) = (&unit.id, shown(unit));
-    if unit.result.as_deref() == Some("start-limit-hit") {
-        let remedy = "find out why it ends, then systemctl reset-failed";
-        return format!("systemd no longer starts {id}, because it has ended too often: {remedy} {id}");
+    // Where a start had already failed, systemd keeps to that result; but it has not begun a new run.
+    let is_refused = result == "failed" && before.invocation == unit.invocation && unit.start_limit.is_some();
+    if unit.result.as_deref() == Some("start-limit-hit") || is_refused {
+        let limit = unit.start_limit.map_or_else(String::new, |(burst, seconds)| format!(" ({burst} in {seconds} s)"));
+        let remedy = "find out why, then systemctl reset-failed";
+        return format!(
+            "systemd no longer starts {id}, because it was started too often{limit}; it is {state}: {remedy} {id}"
+        );
     }
     match result {
         "canceled" => format!("the restart of {id} was canceled by somebody else; it is {state}"),
@@ -261,10 +266,17 @@ mod tests {
     #[test]
     fn a_start_limit_that_is_hit_is_told_with_what_a_person_can_do() {
         let limit = Found { result: Some("start-limit-hit".into()), ..unit(ActiveState::Failed) };
-        let words = why(&limit, "failed");
+        let words = why(&limit, &limit, "failed");
         assert!(words.contains("too often") && words.contains("systemctl reset-failed bot.service"), "{words}");
+        // It had failed before, and was not begun anew.
+        let same = Found { start_limit: Some((2, 10.0)), ..unit(ActiveState::Failed) };
+        let words = why(&same, &same, "failed");
+        assert!(words.contains("started too often (2 in 10 s)"), "{words}");
+        let begun = Found { invocation: vec![7], ..same.clone() };
+        assert!(!why(&same, &begun, "failed").contains("too often"));
         for result in ["canceled", "timeout", "dependency", "skipped", "failed", "new-word"] {
-            assert!(why(&unit(ActiveState::Failed), result).contains("bot.service"), "{result}");
+            let words = why(&unit(ActiveState::Failed), &unit(ActiveState::Failed), result);
+            assert!(words.contains("bot.service") && !words.contains("too often"), "{result}: {words}");
         }
     }
 }
