@@ -44,7 +44,10 @@ fn files(folder: &str, extension: &str) -> Vec<Document> {
 }
 
 fn documents() -> Vec<Document> {
-    [".", "docs", "docs/probes", "docs/actions", "docs/runbooks"].into_iter().flat_map(|folder| files(folder, "md")).collect()
+    [".", "docs", "docs/probes", "docs/actions", "docs/runbooks"]
+        .into_iter()
+        .flat_map(|folder| files(folder, "md"))
+        .collect()
 }
 
 impl Document {

@@ -1,6 +1,7 @@
 //! The actions of remedies, each against the real thing that it acts on.
 
 mod containers;
+mod plain;
 mod pm2;
 mod polkit;
 mod supervisor;
