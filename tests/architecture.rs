@@ -133,6 +133,26 @@ fn nothing_imports_upward() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What changes something on this machine, as it is written where it is called.
+const CHANGES: [&str; 3] = ["machine::pidfd", "machine::supervisor", "Restarted"];
+
+#[test]
+fn only_actions_change_what_runs_on_this_machine() {
+    let mut files = Vec::new();
+    source_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let mut users = 0;
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        let changes = CHANGES.iter().find(|change| text.contains(**change));
+        match (room_of(file).as_deref(), changes) {
+            (Some("machine"), _) | (_, None) => {}
+            (Some("remedy"), Some(_)) => users += 1,
+            (_, Some(change)) => panic!("{} uses {change}, which only actions may", file.display()),
+        }
+    }
+    assert!(users >= 3, "the actions were not found");
+}
+
 #[test]
 fn kinds_of_probe_do_not_know_each_other() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/probe");

@@ -5,6 +5,7 @@ mod cache_clear;
 mod containers;
 mod held_back;
 mod log_rotate;
+mod plain;
 mod pm2;
 mod polkit;
 mod repaired;
