@@ -1,6 +1,7 @@
 //! Builds everything from a configuration; reloads; drains on SIGTERM and SIGINT.
 
 mod limits;
+mod memory;
 mod senses;
 mod watchman;
 
@@ -14,6 +15,7 @@ use crate::remedy::{Remedies, Taken};
 use crate::schedule::{Pulse, RELOAD_GRACE, Scheduler, Task, end_all};
 use crate::web::{self, ReloadRequest};
 use anyhow::Context as _;
+use memory::Keeper;
 use senses::Senses;
 use std::collections::HashMap;
 use std::future::Future;
@@ -94,6 +96,7 @@ pub struct App {
     running: HashMap<String, Running>,
     senses: Senses,
     remedies: Remedies,
+    keeper: Keeper,
     hangup: Signal,
     reload_requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
 }
@@ -114,12 +117,13 @@ impl App {
         let concurrency = limits::concurrency();
         tracing::debug!(concurrency, "permits for runs");
         let needs_state = !config.logs.is_empty() || !config.jobs.is_empty() || !config.remedies.is_empty();
-        let senses = Senses::new(&board, &config.state_dir, needs_state)?;
-        let remedies = Remedies::new(&board, senses.store(), &config.state_dir, Arc::new(|_| None));
+        let store = memory::open(&board, &config.state_dir, needs_state)?;
+        let senses = Senses::new(&board, &config.state_dir, store.clone());
         let mut app = Self {
             source,
             senses,
-            remedies,
+            remedies: Remedies::open(&board, store.clone(), &config.state_dir).await,
+            keeper: Keeper::load(store).await,
             scheduler: Scheduler::new(Arc::clone(&board), concurrency, pulse),
             board,
             listen: config.listen,
@@ -129,6 +133,7 @@ impl App {
             reload_requests: mpsc::channel(1),
         };
         app.take(config).await;
+        app.keeper.keep(&app.board);
         Ok(app)
     }
 
@@ -152,7 +157,9 @@ impl App {
                 Arc::clone(&self.board),
                 exposition,
                 self.senses.jobs(),
+                self.remedies.inbox(),
                 self.reload_requests.0.clone(),
+                stopped.clone(),
             );
             tokio::spawn(web::serve(listener, web::router(state), stopped, DRAIN))
         });
@@ -178,6 +185,7 @@ impl App {
         let deadline = Instant::now() + DRAIN;
         let tasks = self.running.into_values().map(|running| running.task).collect();
         tokio::join!(end_all(tasks, deadline), self.senses.end(deadline), self.remedies.end(deadline));
+        self.keeper.end(deadline).await;
         if let Some(serving) = serving {
             // A panic in a connection's task is not a reason to end with an error.
             let _ = serving.await;
@@ -273,7 +281,11 @@ impl App {
                     Some(former) if former.descriptor().kind == plan.kind.name => {
                         ProbeCell::succeeding(descriptor(&plan), former)
                     }
-                    _ => ProbeCell::new(descriptor(&plan)),
+                    _ => {
+                        let cell = ProbeCell::new(descriptor(&plan));
+                        self.keeper.restore(&cell);
+                        cell
+                    }
                 };
                 (plan, worker, Arc::new(cell))
             })

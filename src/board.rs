@@ -5,9 +5,11 @@
 
 mod blame;
 mod histogram;
+mod history;
 mod job_cell;
 mod log_cell;
 mod own;
+mod past;
 mod probe_cell;
 mod record;
 mod remedy_cell;
@@ -15,6 +17,7 @@ pub mod report;
 
 pub use blame::{Blame, Dependency};
 pub use histogram::Histogram;
+pub use history::{History, Latency, Point, Uptime, Window};
 pub use job_cell::{
     EndedRun, JOB_BOUNDS, JOB_DURATION, JobCell, JobDescriptor, JobRecord, JobResult, RUNS_KEPT, RunningRun,
 };
@@ -23,8 +26,9 @@ pub use log_cell::{
     PatternDescriptor, PatternRecord, SavedLog,
 };
 pub use own::{Own, Saves};
+pub use past::Past;
 pub use probe_cell::{Descriptor, Pace, ProbeCell, Seen};
-pub use record::{Change, LATENCY_BOUNDS, LastRun, Record};
+pub use record::{Change, FailedRun, LATENCY_BOUNDS, LastRun, Record};
 pub use remedy_cell::{
     DEEDS_KEPT, Deed, Outcome, RECOVERY_BOUNDS, RemedyCell, RemedyDescriptor, RemedyRecord, RemedyState, Suppression,
 };
@@ -32,6 +36,7 @@ pub use remedy_cell::{
 use crate::health::{Status, Transition};
 use crate::observation::{Observation, Readings};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Cells of one sense, replaced as a whole.
@@ -61,6 +66,8 @@ pub struct Board {
     logs: List<LogCell>,
     jobs: List<JobCell>,
     remedies: List<RemedyCell>,
+    /// Raised by what a reader of the page should see at once.
+    news: watch::Sender<u64>,
     /// About Banken itself.
     pub own: Own,
 }
@@ -97,16 +104,29 @@ impl Board {
     pub fn replace_probes(&self, mut cells: Vec<Arc<ProbeCell>>) {
         cells.sort_by(|a, b| a.descriptor().name.cmp(&b.descriptor().name));
         self.probes.replace(cells);
+        self.raise();
+    }
+
+    /// Something to wait on: it changes when the state of a probe does, or a threshold is crossed, or a reload changed what
+    /// is watched. Not with every run, because there may be thousands in a second.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Says that something else changed that readers of the page want to see.
+    pub fn raise(&self) {
+        self.news.send_modify(|number| *number = number.wrapping_add(1));
     }
 
     /// Takes what a run of a probe saw, and whose fault it may be that it failed. Gives back what changed, and an old
     /// sheet of readings to write the next run on.
     pub fn publish(&self, cell: &ProbeCell, observation: Observation, now: Instant) -> (Option<Transition>, Readings) {
-        if cell.dependencies().is_empty() || observation.outcome.is_ok() {
-            return cell.publish(observation, Blame::NOBODY, now);
+        let may_be_caused = !cell.dependencies().is_empty() && observation.outcome.is_err();
+        let failing = if may_be_caused { self.failing_dependencies(cell) } else { Blame::NOBODY };
+        let (transition, sheet, is_news) = cell.publish(observation, failing, now);
+        if is_news {
+            self.raise();
         }
-        let failing = self.failing_dependencies(cell);
-        let (transition, sheet) = cell.publish(observation, failing, now);
         if transition.is_some_and(|transition| transition.to == Status::Suspect) {
             let quiet = cell.dependencies().iter().enumerate().filter(|(position, _)| !failing.holds(*position));
             for (_, dependency) in quiet {
@@ -121,16 +141,19 @@ impl Board {
     /// Puts other logs in place of all.
     pub fn replace_logs(&self, cells: Vec<Arc<LogCell>>) {
         self.logs.replace(cells);
+        self.raise();
     }
 
     /// Puts other jobs in place of all.
     pub fn replace_jobs(&self, cells: Vec<Arc<JobCell>>) {
         self.jobs.replace(cells);
+        self.raise();
     }
 
     /// Puts other remedies in place of all.
     pub fn replace_remedies(&self, cells: Vec<Arc<RemedyCell>>) {
         self.remedies.replace(cells);
+        self.raise();
     }
 
     /// How many probes have not run yet; none when the first round is done.

@@ -19,6 +19,7 @@ pub mod net;
 pub mod observation;
 pub mod probe;
 pub mod remedy;
+pub mod resp;
 pub mod schedule;
 pub mod shipped;
 pub mod state;

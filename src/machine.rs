@@ -1,4 +1,4 @@
-//! What this machine can be asked: `/proc`, the Docker socket, systemd, programs. Nothing here decides anything.
+//! What this machine can be asked and told: `/proc`, the Docker socket, systemd, programs. Nothing here decides anything.
 //!
 //! It is to this machine what `net` is to the network: kinds of probes, sources of logs and commands say what they want
 //! to know, and here it is found out, with every bound.
@@ -6,13 +6,20 @@
 pub mod aside;
 pub mod bell;
 pub mod child;
+pub mod confined;
 pub mod docker;
 pub mod globs;
+pub mod holders;
+pub mod kin;
+pub mod open_files;
+pub mod pidfd;
 pub mod pm2;
 pub mod procfs;
 pub mod program;
 pub mod sockets;
+pub mod supervisor;
 pub mod systemd;
+pub mod until;
 pub mod usage;
 pub mod user;
 

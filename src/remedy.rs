@@ -6,6 +6,7 @@
 
 pub mod action;
 mod clock;
+pub mod files;
 pub mod journal;
 mod plan;
 pub mod policy;
@@ -15,10 +16,10 @@ mod shared;
 mod spec;
 pub mod switches;
 mod watching;
+pub mod webhook;
 
 pub use plan::{Condition, LogFacts, Plan, ProbeFacts, Surroundings, Trigger};
 pub use spec::{Crossed, Repair, Spec, Verify, When, Window};
-pub use watching::Alerts;
 
 use crate::board::{Board, RemedyCell};
 use crate::state::Store;
@@ -34,6 +35,7 @@ use switches::Switches;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use webhook::Inbox;
 
 /// The folder of remedies below that of the state.
 pub fn folder(state_dir: &Path) -> PathBuf {
@@ -74,9 +76,11 @@ pub struct Remedies {
 }
 
 impl Remedies {
-    /// Without any yet. Without a store nothing ever acts. Must be called inside of a runtime.
-    pub fn new(board: &Arc<Board>, store: Option<Store>, state_dir: &Path, alerts: Arc<Alerts>) -> Self {
+    /// Without any yet. Without a store nothing ever acts.
+    pub async fn open(board: &Arc<Board>, store: Option<Store>, state_dir: &Path) -> Self {
         let folder = folder(state_dir);
+        let reading = store.clone();
+        let alerts = spawn_blocking(move || Inbox::open(reading)).await.unwrap_or_default();
         let switches = Arc::new(Switches::new(&folder));
         let journal = Journal::new(&folder);
         let desks = Desks::default();
@@ -84,8 +88,13 @@ impl Remedies {
         // What is asked of a folder that is not ours is not for us.
         let requests = store.is_some().then(|| folder.clone());
         let looking = tokio::spawn(look_around(Arc::clone(&switches), requests, Arc::clone(&desks), stopped));
-        let shared = Shared::new(Arc::clone(board), store, switches, alerts, journal);
+        let shared = Shared::new(Arc::clone(board), store, switches, Arc::new(alerts), journal);
         Self { shared: Arc::new(shared), folder, running: BTreeMap::new(), desks, looking: (stop, looking) }
+    }
+
+    /// Where alerts are received.
+    pub fn inbox(&self) -> Arc<Inbox> {
+        Arc::clone(&self.shared.alerts)
     }
 
     /// How many there are.
@@ -96,6 +105,7 @@ impl Remedies {
     /// Takes another configuration's remedies; what has not changed goes on untouched. A step that has begun comes to its
     /// end before whatever takes its place begins.
     pub async fn take(&mut self, remedies: Vec<(Plan, Vec<Worker>)>, repair: Repair) -> Taken {
+        self.shared.alerts.set_token(repair.webhook_token.clone());
         self.shared.switches.configure(repair);
         let switches = Arc::clone(&self.shared.switches);
         let folder = self.folder.clone();

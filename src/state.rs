@@ -111,6 +111,14 @@ impl Store {
         result
     }
 
+    /// The same for what nobody needs to be woken for: it is not counted.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was saved before is then still there.
+    pub fn save_uncounted(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
+        if self.lock.is_some() { self.try_save(name, value) } else { Ok(()) }
+    }
+
     fn try_save(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
         let path = self.path(name);
         let folder = path.parent().unwrap_or(&self.folder);

@@ -1,5 +1,7 @@
 //! The router: what is answered where. One file per page or API; the bounds of the server are in `server.rs`.
 
+mod alerts;
+mod badge;
 mod control;
 mod jobs;
 mod metrics;
@@ -7,12 +9,14 @@ mod page;
 mod runbooks;
 mod server;
 mod status;
+mod words;
 
 pub use server::serve;
 
 use crate::board::Board;
 use crate::jobs::Jobs;
 use crate::metrics::Exposition;
+use crate::remedy::webhook::Inbox;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -20,7 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -36,25 +40,30 @@ pub struct State {
     board: Arc<Board>,
     exposition: Arc<Exposition>,
     jobs: Arc<Jobs>,
+    inbox: Arc<Inbox>,
     reload: mpsc::Sender<ReloadRequest>,
+    pages: Arc<page::Pages>,
 }
 
 impl State {
-    /// Of this board; wishes to reload go to `reload`.
+    /// Of this board; wishes to reload go to `reload`, and answers that go on end once `stopped` says so.
     pub fn new(
         board: Arc<Board>,
         exposition: Exposition,
         jobs: Arc<Jobs>,
+        inbox: Arc<Inbox>,
         reload: mpsc::Sender<ReloadRequest>,
+        stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { board, exposition: Arc::new(exposition), jobs, reload }
+        let pages = Arc::new(page::Pages::new(stopped));
+        Self { board, exposition: Arc::new(exposition), jobs, inbox, reload, pages }
     }
 }
 
 /// The largest body that is read of a request.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = alerts::MAX_MESSAGE;
 
-/// The longest that a request may take, its body included.
+/// The longest until an answer begins, the body of the request included. Events go on for as long as they are read.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Everything that is answered.
@@ -66,6 +75,9 @@ pub fn router(state: State) -> Router {
     };
     Router::new()
         .route("/", get(page::status))
+        .route("/probes/{name}", get(page::probe))
+        .route("/events", get(page::events))
+        .route("/badge/{file}", get(badge::badge))
         .route("/assets/page.css", get(page::stylesheet))
         .route("/assets/page.js", get(page::script))
         .route("/assets/icon.svg", get(page::icon))
@@ -79,6 +91,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/logs/{name}", get(status::log))
         .route("/api/v1/jobs/{name}", get(jobs::detail))
         .route("/api/v1/jobs/{name}/{step}", post(jobs::report).layer(DefaultBodyLimit::max(jobs::MAX_REPORT)))
+        .route("/api/v1/remedies/{name}", get(status::remedy))
+        .route("/api/v1/alerts", post(alerts::receive).layer(DefaultBodyLimit::max(alerts::MAX_MESSAGE)))
         .route("/-/reload", post(control::reload))
         .fallback(not_found)
         .with_state(state)
@@ -92,7 +106,7 @@ pub fn router(state: State) -> Router {
 }
 
 async fn not_found() -> Response {
-    let text = "there is nothing here; try /, /metrics, /healthz, /readyz, /runbooks, /api/v1/status, \
-                or NAME below /api/v1/probes, logs or jobs\n";
+    let text = "there is nothing here; try /, /probes/NAME, /badge/NAME.svg, /metrics, /healthz, /readyz, \
+                /runbooks, /events, /api/v1/status, or NAME below /api/v1/probes, logs, jobs or remedies\n";
     (StatusCode::NOT_FOUND, text).into_response()
 }

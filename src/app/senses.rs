@@ -41,15 +41,11 @@ pub struct Senses {
 
 impl Senses {
     /// Without any log or job yet. Must be called inside of a runtime.
-    ///
-    /// # Errors
-    /// When the state belongs to another Banken.
-    pub fn new(board: &Arc<Board>, state_dir: &Path, needed: bool) -> anyhow::Result<Self> {
-        let store = if needed { open(board, state_dir)? } else { None };
+    pub fn new(board: &Arc<Board>, state_dir: &Path, store: Option<Store>) -> Self {
         let jobs = Arc::new(Jobs::new(Arc::clone(board), store.clone()));
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(Arc::clone(&jobs).watch(stopped));
-        Ok(Self {
+        Self {
             board: Arc::clone(board),
             store,
             state_dir: state_dir.to_owned(),
@@ -57,17 +53,12 @@ impl Senses {
             job_plans: Vec::new(),
             jobs,
             watching: (stop, task),
-        })
+        }
     }
 
     /// Every job, for those who report runs.
     pub fn jobs(&self) -> Arc<Jobs> {
         Arc::clone(&self.jobs)
-    }
-
-    /// What keeps the state, if anything does.
-    pub fn store(&self) -> Option<Store> {
-        self.store.clone()
     }
 
     /// Where state is kept.
@@ -169,19 +160,6 @@ async fn end_readers(readers: impl Iterator<Item = Reader>, deadline: Instant) {
     for (log, task) in tasks {
         if timeout_at(deadline, task).await.is_err() {
             tracing::warn!(log, "its reader did not end in time: what it read last will be read again");
-        }
-    }
-}
-
-/// Watching without a memory is better than not watching; two who share one memory are not.
-fn open(board: &Arc<Board>, state_dir: &Path) -> anyhow::Result<Option<Store>> {
-    match Store::open(state_dir, Arc::clone(&board.own.saves)) {
-        Ok(store) => Ok(Some(store)),
-        Err(error) if error.is_taken() => Err(error.into()),
-        Err(error) => {
-            board.own.saves.count(false);
-            tracing::error!("{error}; logs and jobs are watched, but nothing of them survives a restart");
-            Ok(None)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The cell of one probe.
 
-use super::{Blame, Dependency, Record};
+use super::{Blame, Dependency, Past, Record};
 use crate::health::{Limit, Policy, Transition, Verdict};
 use crate::observation::{Audience, Family, Labels, Observation, Reading, Readings, Reason};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -149,23 +149,48 @@ impl ProbeCell {
         runs
     }
 
-    pub(super) fn publish(&self, seen: Observation, blame: Blame, now: Instant) -> (Option<Transition>, Readings) {
-        let started = now.checked_sub(seen.duration).unwrap_or(now);
-        let (verdict, result, unhealthy_since) = {
-            let mut record = self.locked();
-            let verdict = Record::verdict(&seen);
-            let result = record.take(seen, &self.descriptor, blame, now);
-            (verdict, result, record.unhealthy_since())
-        };
+    /// Takes what a run saw. What changed, an old sheet of readings, and whether a reader of the page should hear of it.
+    pub(super) fn publish(
+        &self,
+        observation: Observation,
+        blame: Blame,
+        now: Instant,
+    ) -> (Option<Transition>, Readings, bool) {
+        let started = now.checked_sub(observation.duration).unwrap_or(now);
+        let verdict = Record::verdict(&observation);
+        let severity = |record: &Record| record.crossing.map(|crossing| crossing.severity);
+        let mut record = self.locked();
+        let before = severity(&record);
+        let (transition, sheet) = record.take(observation, &self.descriptor, blame, now);
+        let is_news = transition.is_some() || severity(&record) != before;
+        let unhealthy_since = record.unhealthy_since();
+        drop(record);
         if self.seen.receiver_count() > 0 {
             self.seen.send_replace(Some(Seen { started, verdict, unhealthy_since }));
         }
-        result
+        (transition, sheet, is_news)
     }
 
     /// Looks at the record; `look` must be quick, because a run that ends waits for it.
     pub fn read<T>(&self, look: impl FnOnce(&Record) -> T) -> T {
         look(&self.locked())
+    }
+
+    /// Looks at the record once its history has come up to now; `at` is now in seconds since the Unix epoch.
+    pub fn read_at<T>(&self, at: f64, now: Instant, look: impl FnOnce(&Record) -> T) -> T {
+        let mut record = self.locked();
+        record.history.pass(at, now);
+        look(&record)
+    }
+
+    /// What of it survives a restart.
+    pub fn past(&self, at: f64, now: Instant) -> Past {
+        self.read_at(at, now, |record| Past::of(&self.descriptor.name, self.descriptor.kind, record))
+    }
+
+    /// Gives a cell that has not seen a run the past that was saved for it.
+    pub fn restore(&self, past: &Past) {
+        past.restore(&mut self.locked());
     }
 
     /// A record is changed by assignments only, so a panic elsewhere leaves it whole.

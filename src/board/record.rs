@@ -1,8 +1,9 @@
 //! What is remembered of one probe.
 
+use super::history::{History, Passed};
 use super::{Blame, Descriptor, Histogram};
 use crate::health::{Crossing, Incident, State, Status, Transition, Verdict, gravest_crossing};
-use crate::observation::{Failure, Family, FamilyType, Observation, Reading, Readings, Reason};
+use crate::observation::{Failure, Family, FamilyType, Observation, Phase, Reading, Readings, Reason};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,6 +14,15 @@ pub const LATENCY_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 /// How many changes of state the page can show.
 const CHANGES_KEPT: usize = 32;
 
+/// How many failed runs the page of a probe can show.
+const FAILURES_KEPT: usize = 20;
+
+/// So much of what a failed run said is kept, in bytes: a detail may quote a whole body.
+const DETAIL_KEPT: usize = 500;
+
+/// Without another run what a run found is believed for two intervals, and this much longer for the run itself.
+const BELIEVED: Duration = Duration::from_secs(60);
+
 /// The latest run.
 #[derive(Debug, Clone)]
 pub struct LastRun {
@@ -22,6 +32,19 @@ pub struct LastRun {
     pub duration: Duration,
     /// Success, or why not.
     pub outcome: Result<(), Failure>,
+}
+
+/// A run that failed, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedRun {
+    /// When it began, in seconds since the Unix epoch.
+    pub started_at: f64,
+    /// How long it took.
+    pub duration: Duration,
+    /// Why it failed.
+    pub failure: Failure,
+    /// Where the time went.
+    pub phases: Vec<(Phase, Duration)>,
 }
 
 /// A change of state, for people.
@@ -84,6 +107,10 @@ pub struct Record {
     pub crossing: Option<Crossing>,
     /// Changes of state, the newest last.
     pub changes: VecDeque<Change>,
+    /// The latest failed runs, the newest last.
+    pub recent_failures: VecDeque<FailedRun>,
+    /// How it was in the last hour, day and month.
+    pub history: History,
     readings: Readings,
     sums: Vec<Reading>,
     failures: [u64; Reason::ALL.len()],
@@ -111,6 +138,8 @@ impl Record {
             latency: Histogram::new(LATENCY_BOUNDS),
             crossing: None,
             changes: VecDeque::new(),
+            recent_failures: VecDeque::new(),
+            history: History::default(),
             readings: Readings::default(),
             sums: known.map(|family| Reading { family, labels: None, value: 0.0 }).collect(),
             failures: [0; Reason::ALL.len()],
@@ -135,6 +164,8 @@ impl Record {
         Self {
             latency: self.latency.clone(),
             changes: self.changes.clone(),
+            recent_failures: self.recent_failures.clone(),
+            history: self.history.clone(),
             last_known: self.last_known.clone(),
             own_fault: self.own_fault.clone(),
             readings: Readings::default(),
@@ -204,6 +235,13 @@ impl Record {
         let (next, transition) = self.state.step(descriptor.policy, verdict);
         self.account(next, transition, now);
         self.state = next;
+        let passed = Passed {
+            status: next.status(),
+            incident: transition.and_then(|transition| transition.incident),
+            run: (verdict != Verdict::Unknown).then_some((observation.duration, verdict == Verdict::Success)),
+            believed: descriptor.interval * 2 + BELIEVED,
+        };
+        self.history.take(&passed, observation.started_at + observation.duration.as_secs_f64(), now);
         if verdict == Verdict::Failure {
             self.blamed = blame;
         }
@@ -229,7 +267,15 @@ impl Record {
                 self.own_fault = Some(failure.clone());
                 return readings;
             }
-            (_, Err(failure)) => self.failures[failure.reason as usize] += 1,
+            (_, Err(failure)) => {
+                self.failures[failure.reason as usize] += 1;
+                self.remember_failure(FailedRun {
+                    started_at,
+                    duration,
+                    failure: shortened(failure),
+                    phases: readings.phases().collect(),
+                });
+            }
             (_, Ok(())) => self.last_success_at = Some(started_at),
         }
         self.own_fault = None;
@@ -268,11 +314,22 @@ impl Record {
     fn remember(&mut self, transition: Transition, observation: &Observation) {
         let at = observation.started_at + observation.duration.as_secs_f64();
         self.status_since = Some(at);
-        if self.changes.len() == CHANGES_KEPT {
-            self.changes.pop_front();
-        }
-        let failure = observation.outcome.as_ref().err().cloned();
+        let failure = observation.outcome.as_ref().err().map(shortened);
         self.changes.push_back(Change { at, from: transition.from, to: transition.to, failure });
+        self.bound();
+    }
+
+    fn remember_failure(&mut self, run: FailedRun) {
+        self.recent_failures.push_back(run);
+        self.bound();
+    }
+
+    /// What is kept for people has a bound.
+    pub(super) fn bound(&mut self) {
+        let surplus = self.recent_failures.len().saturating_sub(FAILURES_KEPT);
+        self.recent_failures.drain(..surplus);
+        let surplus = self.changes.len().saturating_sub(CHANGES_KEPT);
+        self.changes.drain(..surplus);
     }
 
     fn add(&mut self, increment: &Reading) {
@@ -281,6 +338,16 @@ impl Record {
             None => self.sums.push(increment.clone()),
         }
     }
+}
+
+fn shortened(failure: &Failure) -> Failure {
+    let mut detail = failure.detail.as_str();
+    if detail.len() > DETAIL_KEPT {
+        let end = (0..=DETAIL_KEPT).rev().find(|end| detail.is_char_boundary(*end)).unwrap_or(0);
+        detail = &detail[..end];
+        return Failure::new(failure.reason, format!("{detail}…"));
+    }
+    failure.clone()
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 mod jobs;
 mod logs;
+mod past;
 mod remedies;
 mod words;
 
 pub use jobs::{JobCheck, RunLine};
 pub use logs::{Found, LogCheck};
+pub use past::{Availability, FailureLine};
 pub use remedies::{DeedLine, RemedyCheck};
 pub use words::{Ago, Fact, clock_time, extent, rfc3339};
 
@@ -16,6 +18,7 @@ use crate::observation::{Family, Reading, Reason, Severity, Signal, Unit, unix_n
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use tokio::time::Instant;
 
 /// The whole state in words: healthy only if everything is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -240,6 +243,10 @@ pub struct Detail {
     pub unknown: u64,
     /// Confirmed incidents.
     pub incidents: u64,
+    /// Availability by window: 1h, 24h, 7d, 30d.
+    pub availability: BTreeMap<&'static str, Availability>,
+    /// The last failed runs, the newest first.
+    pub last_failures: Vec<FailureLine>,
     /// Changes of state, the newest first.
     pub changes: Vec<StateChange>,
 }
@@ -274,7 +281,8 @@ impl Detail {
     /// Of one cell.
     pub fn of(board: &Board, cell: &ProbeCell) -> Self {
         let check = Check::of(board, cell);
-        cell.read(|record| Self {
+        let now = unix_now();
+        cell.read_at(now, Instant::now(), |record| Self {
             name: cell.descriptor().name.clone(),
             check,
             interval_seconds: cell.descriptor().interval.as_secs_f64(),
@@ -289,6 +297,8 @@ impl Detail {
                 .collect(),
             unknown: record.unknown,
             incidents: record.incidents,
+            availability: past::availability(record, now),
+            last_failures: record.recent_failures.iter().rev().map(FailureLine::from).collect(),
             changes: record
                 .changes
                 .iter()

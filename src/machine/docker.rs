@@ -1,16 +1,19 @@
-//! What Docker is asked over its Unix socket, or Podman, which speaks alike.
+//! What Docker is asked over its Unix socket, or Podman, which speaks alike; and the one thing that it is told: to restart a
+//! container.
 
 mod container;
 mod events;
+mod history;
 
 pub use container::{Health, Inspected, InspectedConfig, InspectedHealth, InspectedState, Listed, Stats};
 pub use events::Events;
+pub use history::Past;
 
 use super::Errand;
 use crate::observation::{Failure, Reason};
 use crate::values::one_line;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -120,16 +123,31 @@ impl Docker {
         self.get(&path, id).await
     }
 
+    /// Has a container stopped, if it runs, and started again; it is killed where it does not end within the grace. `patience`
+    /// is how long Docker may take for all of it.
+    ///
+    /// # Errors
+    /// [`Reason::Missing`] without such a container; otherwise why Docker did not do it.
+    pub async fn restart(&self, id: &str, grace: Duration, patience: Duration) -> Result<(), Failure> {
+        let path = format!("/containers/{id}/restart?t={}", grace.as_secs());
+        let late = |_| Failure::new(Reason::Timeout, format!("Docker has not restarted {id} within {patience:?}"));
+        let answer = timeout(patience, self.send(Method::POST, &path)).await.map_err(late)??;
+        if answer.response.status().is_success() {
+            return Ok(());
+        }
+        Err(refusal(answer, id).await)
+    }
+
     async fn get(&self, path: &str, name: &str) -> Result<Answer, Failure> {
         let late = |_| Failure::new(Reason::Timeout, format!("Docker did not answer within {ANSWER_WITHIN:?}"));
-        let answer = timeout(ANSWER_WITHIN, self.ask(path)).await.map_err(late)??;
+        let answer = timeout(ANSWER_WITHIN, self.send(Method::GET, path)).await.map_err(late)??;
         if answer.response.status() == StatusCode::OK {
             return Ok(answer);
         }
         Err(refusal(answer, name).await)
     }
 
-    async fn ask(&self, path: &str) -> Result<Answer, Failure> {
+    async fn send(&self, method: Method, path: &str) -> Result<Answer, Failure> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
         let broken = |error: hyper::Error| {
             Failure::new(Reason::Protocol, format!("{} does not speak like Docker: {error}", self.socket.display()))
@@ -137,7 +155,8 @@ impl Docker {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // What is wrong with the connection is told by the answer too.
         let driver = Errand::spawn(async { drop(connection.await) });
-        let request = Request::get(path).header(header::HOST, "docker").body(Empty::<Bytes>::new());
+        let request =
+            Request::builder().method(method).uri(path).header(header::HOST, "docker").body(Empty::<Bytes>::new());
         let request = request.map_err(|error| Failure::new(Reason::Local, format!("{path}: {error}")))?;
         let response = sender.send_request(request).await.map_err(broken)?;
         Ok(Answer { response, _driver: driver })

@@ -120,7 +120,8 @@ fn split_in_braces(pattern: &str) -> bool {
     })
 }
 
-fn part(name: &OsStr, pattern: &str) -> Result<Part, String> {
+/// One part between two slashes. `pattern` is the path of which it is a part.
+pub(super) fn part(name: &OsStr, pattern: &str) -> Result<Part, String> {
     let Some(text) = name.to_str() else { return Ok(Part::Literal(name.as_bytes().to_vec())) };
     if text == "**" {
         return Ok(Part::Deep);

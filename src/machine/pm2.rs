@@ -1,4 +1,4 @@
-//! What the daemon of PM2 is asked over its socket.
+//! What the daemon of PM2 is asked over its socket, and the one thing that it is told: to restart an app.
 //!
 //! `pm2 jlist` asks the same question, but starts Node.js for it, prints other things before the answer, and starts a daemon
 //! where none runs. Here nothing is started: where nobody listens, there is no daemon.
@@ -6,8 +6,13 @@
 //! The socket speaks AMP: a byte with the version and the number of arguments, then each argument after its length in four
 //! bytes; `j:` begins JSON and `s:` a text. A question is a call of a method and an id, the answer comes with the same id.
 
+mod home;
+
+pub use home::resolve_home;
+
 use crate::observation::{Failure, Reason};
 use crate::values::one_line;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind};
@@ -31,6 +36,9 @@ const AMP_HEAD: u8 = 1 << 4 | 2;
 
 /// By which the answer is known as ours.
 const ID: &[u8] = b"s:banken:0";
+
+/// The longest that we wait for a restart, which the app itself may hold up.
+const RESTART_WITHIN: Duration = Duration::from_secs(300);
 
 /// One instance of an app.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -74,29 +82,35 @@ impl Pm2 {
     /// # Errors
     /// [`Reason::Missing`] where no daemon runs, [`Reason::Auth`] where we may not ask it; otherwise why it did not answer.
     pub async fn apps(&self) -> Result<Vec<App>, Failure> {
-        let home = self.home.display();
-        let answer = timeout(ANSWER_WITHIN, self.call("getMonitorData")).await.map_err(|_| {
-            Failure::new(
-                Reason::Timeout,
-                format!("the daemon of PM2 in {home} did not answer within {ANSWER_WITHIN:?}"),
-            )
-        })??;
-        let reply: Reply = serde_json::from_slice(&answer)
-            .map_err(|error| Failure::new(Reason::Json, format!("the answer of PM2 is not understood: {error}")))?;
-        if let Some(error) = reply.error.filter(|error| !error.is_null()) {
-            let message: String = one_line(&text(error)).chars().take(MAX_MESSAGE).collect();
-            return Err(Failure::new(Reason::Protocol, format!("PM2 refused: {message}")));
-        }
+        let answer = self.answer("getMonitorData", json!({}), ANSWER_WITHIN).await?;
+        let reply: Reply<Vec<Said>> = understood(&answer)?;
         match reply.args.into_iter().next() {
             Some(apps) => Ok(apps.into_iter().map(App::from).collect()),
             None => Err(Failure::new(Reason::Json, "the answer of PM2 holds no list of apps")),
         }
     }
 
-    async fn call(&self, method: &str) -> Result<Vec<u8>, Failure> {
+    /// Has it stop one instance, if it runs, and start it again; done once PM2 calls it online, which for an app that says when it
+    /// is ready is then. No daemon is ever started for it.
+    ///
+    /// # Errors
+    /// As [`Pm2::apps`]; [`Reason::Protocol`] where PM2 refused.
+    pub async fn restart(&self, id: u64) -> Result<(), Failure> {
+        let answer = self.answer("restartProcessId", json!({ "id": id }), RESTART_WITHIN).await?;
+        understood::<IgnoredAny>(&answer).map(|_| ())
+    }
+
+    async fn answer(&self, method: &str, argument: Value, within: Duration) -> Result<Vec<u8>, Failure> {
+        let home = self.home.display();
+        timeout(within, self.call(method, argument)).await.map_err(|_| {
+            Failure::new(Reason::Timeout, format!("the daemon of PM2 in {home} did not answer within {within:?}"))
+        })?
+    }
+
+    async fn call(&self, method: &str, argument: Value) -> Result<Vec<u8>, Failure> {
         let mut stream =
             UnixStream::connect(self.home.join("rpc.sock")).await.map_err(|error| self.unreachable(&error))?;
-        let call = format!("j:{}", json!({ "type": "call", "method": method, "args": [{}] }));
+        let call = format!("j:{}", json!({ "type": "call", "method": method, "args": [argument] }));
         let broken = |error: io::Error| match error.kind() {
             ErrorKind::UnexpectedEof => Failure::new(Reason::Protocol, "the daemon of PM2 broke its answer off"),
             _ => Failure::io(Reason::Protocol, "the connection to the daemon of PM2 broke", &error),
@@ -162,12 +176,27 @@ async fn part(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
     if part.len() < length as usize { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(Some(part)) }
 }
 
+/// Reads an answer that is no refusal.
+fn understood<T: DeserializeOwned>(answer: &[u8]) -> Result<Reply<T>, Failure> {
+    let wrong = |error| Failure::new(Reason::Json, format!("the answer of PM2 is not understood: {error}"));
+    let refusal: Refusal = serde_json::from_slice(answer).map_err(wrong)?;
+    if let Some(error) = refusal.error.filter(|error| !error.is_null()) {
+        let message: String = one_line(&text(error)).chars().take(MAX_MESSAGE).collect();
+        return Err(Failure::new(Reason::Protocol, format!("PM2 refused: {message}")));
+    }
+    serde_json::from_slice(answer).map_err(wrong)
+}
+
 #[derive(Deserialize)]
-struct Reply {
+struct Refusal {
     #[serde(default)]
     error: Option<Value>,
-    #[serde(default)]
-    args: Vec<Vec<Said>>,
+}
+
+#[derive(Deserialize)]
+struct Reply<T> {
+    #[serde(default = "Vec::new")]
+    args: Vec<T>,
 }
 
 /// What is read of an app. Nothing of its environment is kept, which is most of the answer and full of secrets.
@@ -314,6 +343,33 @@ mod tests {
             let failure = answered(answer).await.unwrap_err();
             assert_eq!(failure.reason, reason, "{failure}");
             assert!(failure.detail.contains(words) && !failure.detail.contains('\n'), "{words}: {failure}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_restart_names_the_instance_and_a_refusal_is_told() {
+        for (reply, expected) in [
+            (r#"{"args":[{"pm2_env":{"status":"online"}}]}"#, Ok(())),
+            (r#"{"args":null,"error":null}"#, Err(Reason::Json)),
+            (r#"{"error":"God db process id\nunknown"}"#, Err(Reason::Protocol)),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let listener = UnixListener::bind(folder.path().join("rpc.sock")).unwrap();
+            let serving = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut question = [0; 1024];
+                let length = stream.read(&mut question).await.unwrap();
+                let question = String::from_utf8_lossy(&question[..length]).into_owned();
+                stream.write_all(&super::tests::reply(reply)).await.unwrap();
+                question
+            };
+            let pm2 = Pm2::new(folder.path().to_owned());
+            let (restarted, question) = tokio::join!(pm2.restart(3), serving);
+            assert_eq!(restarted.map_err(|failure| failure.reason), expected, "{reply}");
+            assert!(
+                question.contains(r#""method":"restartProcessId""#) && question.contains(r#"[{"id":3}]"#),
+                "{question}"
+            );
         }
     }
 

@@ -59,6 +59,11 @@ pub fn effective_uid(text: &[u8]) -> Option<u32> {
     status_fields(text, "Uid")?.nth(1)?.parse().ok()
 }
 
+/// The signals that `/proc/PID/status` says a process has a handler for, signal 1 in the lowest bit.
+pub fn caught_signals(text: &[u8]) -> Option<u64> {
+    u64::from_str_radix(status_fields(text, "SigCgt")?.next()?, 16).ok()
+}
+
 fn status_fields<'a>(text: &'a [u8], key: &str) -> Option<std::str::SplitAsciiWhitespace<'a>> {
     let line = text
         .split(|byte| *byte == b'\n')
@@ -164,9 +169,10 @@ mod tests {
 
     #[test]
     fn the_lines_of_status_are_found_by_their_whole_key() {
-        let status = b"Name:\tUid: 9\nTgid:\t77\nNgid:\t0\nUid:\t1000\t1001\t1002\t1003\n";
+        let status = b"Name:\tUid: 9\nTgid:\t77\nNgid:\t0\nUid:\t1000\t1001\t1002\t1003\nSigCgt:\t0000000000000a01\n";
         assert_eq!(status_number(status, "Tgid"), Some(77));
         assert_eq!(effective_uid(status), Some(1001));
+        assert_eq!(caught_signals(status), Some(0xa01));
         assert_eq!(status_number(status, "Tg"), None);
     }
 

@@ -1,4 +1,4 @@
-//! What systemd is asked over D-Bus, and what it tells by itself.
+//! What systemd is asked over D-Bus, what it tells by itself, and the one thing that it is told: to restart a service.
 //!
 //! All who watch units on one bus share one connection. It is made when it is first needed, replaced when it is broken or
 //! when somebody waited for an answer in vain, and ends with the last of them.
@@ -7,10 +7,10 @@ mod failure;
 mod link;
 mod unit;
 
-pub use unit::{ActiveState, MainExit, Unit};
+pub use unit::{ActiveState, Course, MainExit, Rest, Unit};
 
 use crate::observation::{Failure, Phase, Readings};
-use failure::failure;
+use failure::{failure, restart_failure};
 use link::Link;
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -110,6 +110,19 @@ pub struct ListedUnit {
     pub sub_state: String,
 }
 
+/// What became of a job that restarts a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restarted {
+    /// It is done.
+    Done,
+    /// It ended otherwise, in systemd's word: `failed`, `timeout`, `canceled`, `dependency`, …
+    Ended(String),
+    /// It is no more, and systemd did not tell how it ended.
+    Unheard,
+    /// There was none, because another one stands in its way.
+    Conflict,
+}
+
 /// A bus on which systemd can be asked.
 #[derive(Debug)]
 pub struct Bus {
@@ -138,6 +151,28 @@ impl Bus {
         asking.answered = is_answer(&answer);
         out.leave();
         answer.map_err(|error| self.failure(error))
+    }
+
+    /// Has systemd restart a unit, or start it where it does not run, and waits until that is done. A start limit that is hit
+    /// is not set back, and no job of somebody else is put off.
+    ///
+    /// # Errors
+    /// [`Reason::Auth`](crate::observation::Reason::Auth) where polkit does not allow it, with the file that would; otherwise why
+    /// systemd did not answer.
+    pub async fn restart(&self, name: &str) -> Result<Restarted, Failure> {
+        let link = self.link().await?;
+        let mut asking = Asking { bus: self, link: &link, answered: false };
+        let answer = link.restart(name).await;
+        asking.answered = is_answer(&answer);
+        match answer {
+            Ok(Some(result)) if result == "done" => Ok(Restarted::Done),
+            Ok(Some(result)) => Ok(Restarted::Ended(result)),
+            Ok(None) => Ok(Restarted::Unheard),
+            Err(Error::MethodError(error, ..)) if error == "org.freedesktop.systemd1.TransactionIsDestructive" => {
+                Ok(Restarted::Conflict)
+            }
+            Err(error) => Err(restart_failure(&self.shown, name, error)),
+        }
     }
 
     /// Every unit that systemd has loaded.

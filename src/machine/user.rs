@@ -1,8 +1,11 @@
-//! Users of this system, by name or by number.
+//! Users and groups of this system, by name or by number.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::Path;
+
+/// Where users have their names.
+pub const PASSWD: &str = "/etc/passwd";
 
 /// A user of this system. Names come from `/etc/passwd`; for a user that only a directory service knows, write the uid.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -30,6 +33,36 @@ impl User {
         let text = std::fs::read(passwd).map_err(|error| format!("cannot read {}: {error}", passwd.display()))?;
         find(&String::from_utf8_lossy(&text), name)
             .ok_or_else(|| format!("no user {name:?} in {}: write the uid instead", passwd.display()))
+    }
+}
+
+/// A group of this system. Names come from `/etc/group`; for a group that only a directory service knows, write the gid.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected the name of a group or a gid")]
+pub enum Group {
+    /// The gid.
+    Id(u32),
+    /// The name, or the gid as text.
+    Name(String),
+}
+
+impl Group {
+    /// The gid.
+    ///
+    /// # Errors
+    /// When there is no such name in the file, in words.
+    pub fn gid(&self, file: &Path) -> Result<u32, String> {
+        let name = match self {
+            Group::Id(gid) => return Ok(*gid),
+            Group::Name(name) => name,
+        };
+        if let Ok(gid) = name.parse() {
+            return Ok(gid);
+        }
+        let text = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        // The fields that matter stand where those of users do.
+        find(&String::from_utf8_lossy(&text), name)
+            .ok_or_else(|| format!("no group {name:?} in {}: write the gid instead", file.display()))
     }
 }
 

@@ -3,7 +3,6 @@
 //! PM2's daemon is asked over its socket. No program is run for it, and no daemon is ever started.
 
 mod families;
-mod home;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -14,7 +13,7 @@ use self::families::{
 };
 use self::usage::{Seen, Usage, look};
 use super::{Context, Kind, Settings};
-use crate::machine::pm2::{App, Pm2};
+use crate::machine::pm2::{App, Pm2, resolve_home};
 use crate::observation::{Failure, Labels, Readings, Reason, unix_now};
 use crate::values::Invalid;
 use schemars::JsonSchema;
@@ -95,7 +94,7 @@ impl Settings for Config {
                 None
             }
         };
-        let home = home::resolve(&self.home, Path::new("/etc/passwd"))
+        let home = resolve_home(&self.home, Path::new("/etc/passwd"))
             .map_err(|message| invalid.push(Invalid::new("home", message)));
         match (which, home) {
             (Some(which), Ok(home)) if invalid.is_empty() => Ok(Probe::new(which, home, self.min, self.max)),

@@ -3,17 +3,15 @@
 //! Sockets are those of Banken's own network namespace. Who holds a socket of another user can be seen only with
 //! privileges; where it cannot, that is said, and is no failure.
 
-mod look;
-
 #[cfg(test)]
 mod tests;
 
-use self::look::{Held, Order, Owner, Sight, look};
 use super::{Context, Kind, Settings};
 use crate::machine::aside::Aside;
+use crate::machine::holders::{Held, Order, Sight, look, named, owners};
 use crate::machine::program::Program;
 use crate::machine::sockets;
-use crate::machine::user::User;
+use crate::machine::user::{PASSWD, User};
 use crate::observation::{Failure, Family, Readings, Reason, Scope};
 use crate::values::{Invalid, Pattern};
 use schemars::JsonSchema;
@@ -155,9 +153,6 @@ impl Settings for Config {
     }
 }
 
-/// Where users have their names.
-const PASSWD: &str = "/etc/passwd";
-
 impl Config {
     fn mistakes(&self) -> Vec<Invalid> {
         let mut invalid = Vec::new();
@@ -256,24 +251,6 @@ impl Probe {
     }
 }
 
-/// A detail names no more than this many.
-const MAX_NAMED: usize = 4;
-
 fn shown(addresses: &[SocketAddr]) -> String {
     named(addresses.iter().map(ToString::to_string).collect())
-}
-
-fn owners<'a>(held: impl IntoIterator<Item = &'a Held>) -> String {
-    let mut all: Vec<&Owner> = held.into_iter().flat_map(|held| &held.owners).collect();
-    // A whole family of workers holds the socket that their parent made.
-    all.sort_by_key(|owner| owner.pid);
-    all.dedup_by_key(|owner| owner.pid);
-    named(all.into_iter().map(ToString::to_string).collect())
-}
-
-fn named(mut all: Vec<String>) -> String {
-    all.dedup();
-    let more = all.len().saturating_sub(MAX_NAMED);
-    all.truncate(MAX_NAMED);
-    if more > 0 { format!("{} and {more} more", all.join(", ")) } else { all.join(", ") }
 }

@@ -5,9 +5,7 @@
 //! and put back only when everything that was asked was answered, so that a run that is cut off never leaves half an
 //! answer to the next one.
 //!
-//! The protocol is spoken here (`wire`): of the three forms of reply that are needed each is a few lines, and so a peer
-//! that speaks something else is known at its first byte, an answer has a bound before it is read, and no task of a
-//! client library goes on when the run has ended.
+//! The protocol is spoken in the room `resp`.
 
 mod counters;
 mod expect;
@@ -15,22 +13,21 @@ mod families;
 mod info;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 pub use expect::{Expect, Role};
 
 use super::{Context, Kind, Settings};
-use crate::net::{IpChoice, TLS_FAMILIES, TlsClient, TlsConfig, dial};
+use crate::net::{IpChoice, TLS_FAMILIES, TlsConfig};
 use crate::observation::{Failure, Labels, Readings, Reason};
+use crate::resp::{Connection, Login, Reply, Server, Trouble, reason_of, there};
 use crate::values::{Address, Invalid, Secret};
 use counters::Counters;
 use info::Info;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
-use wire::{Connection, Reply, Trouble, Veil};
 
 /// The row of this kind in the table.
 pub static KIND: Kind = Kind {
@@ -86,9 +83,16 @@ pub struct Config {
     pub expect: Expect,
 }
 
-/// A block that is there is a block: `tls:` with nothing behind it must not mean that a password travels in clear.
-fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TlsConfig>, D::Error> {
-    TlsConfig::deserialize(deserializer).map(Some)
+impl Config {
+    fn login(&self) -> Login<'_> {
+        Login {
+            address: &self.address,
+            ip: self.ip,
+            username: self.username.as_deref(),
+            password: self.password.as_ref(),
+            tls: self.tls.as_ref(),
+        }
+    }
 }
 
 impl Settings for Config {
@@ -96,33 +100,15 @@ impl Settings for Config {
 
     fn build(&self, context: &Context) -> Result<Probe, Vec<Invalid>> {
         let mut invalid = Vec::new();
-        if self.username.is_some() && self.password.is_none() {
-            invalid.push(Invalid::new("username", "a user without a password: add password: { file: PATH }"));
-        }
-        for (key, empty) in [
-            ("username", self.username.as_deref() == Some("")),
-            ("password", self.password.as_ref().is_some_and(|password| password.expose().is_empty())),
-        ] {
-            if empty {
-                invalid.push(Invalid::new(key, "it is empty: set it, or remove the key"));
-            }
-        }
+        let server = Server::new(self.login(), &context.roots).map_err(|mistakes| invalid.extend(mistakes));
         self.expect.check(&mut invalid);
-        let tls = match self.tls.as_ref().map(|tls| TlsClient::new(tls, &[], &context.roots)).transpose() {
-            Ok(tls) => tls,
-            Err(mistakes) => {
-                invalid.extend(mistakes.into_iter().map(|mistake| mistake.within("tls")));
-                None
-            }
-        };
+        let Ok(server) = server else { return Err(invalid) };
         if !invalid.is_empty() {
             return Err(invalid);
         }
-        let veil = Veil::new(self.password.as_ref());
         Ok(Probe {
             config: self.clone(),
-            tls,
-            veil,
+            server,
             kept: None,
             address: String::new(),
             certificate: [None; TLS_FAMILIES.len()],
@@ -135,8 +121,7 @@ impl Settings for Config {
 /// A probe of a Redis server that was built.
 pub struct Probe {
     config: Config,
-    tls: Option<TlsClient>,
-    veil: Veil,
+    server: Server,
     /// Where everything that was asked was answered.
     kept: Option<Connection>,
     /// Where that connection leads to.
@@ -179,7 +164,7 @@ impl super::Probe for Probe {
             }
             Ok(Reply::Refusal(text)) => {
                 verdict?;
-                let text = self.veil.show(text.as_bytes());
+                let text = self.server.veil().show(text.as_bytes());
                 if self.config.expect.needs_info() {
                     let detail = format!("expect cannot be checked, because INFO is refused: {text}");
                     return Err(Failure::new(Reason::Auth, detail));
@@ -187,10 +172,10 @@ impl super::Probe for Probe {
                 out.note("info", format!("refused, so that only the answer to PING is known: {text}"));
             }
             Ok(Reply::Word(word)) => {
-                let word = self.veil.show(word.as_bytes());
+                let word = self.server.veil().show(word.as_bytes());
                 return verdict.and(Err(Failure::new(Reason::Protocol, format!("INFO was answered with {word}"))));
             }
-            Err(trouble) => return verdict.and(Err(trouble.failure("while waiting for INFO", &self.veil))),
+            Err(trouble) => return verdict.and(Err(trouble.failure("while waiting for INFO", self.server.veil()))),
         }
         if connection.is_quiet() {
             self.kept = Some(connection);
@@ -214,7 +199,7 @@ impl Probe {
                         }
                         return Ok((kept, answer));
                     }
-                    Ok(Err(trouble)) => trouble.words(&self.veil),
+                    Ok(Err(trouble)) => trouble.words(self.server.veil()),
                     Err(_) => "it did not answer".to_owned(),
                 }
             } else {
@@ -225,46 +210,30 @@ impl Probe {
         let mut connection = self.open(out).await?;
         match ping(&mut connection, out).await {
             Ok(answer) => Ok((connection, answer)),
-            Err(trouble) => Err(trouble.failure("while waiting for the answer to PING", &self.veil)),
+            Err(trouble) => Err(trouble.failure("while waiting for the answer to PING", self.server.veil())),
         }
     }
 
     /// A new connection on which we are who we should be.
     async fn open(&mut self, out: &mut Readings) -> Result<Connection, Failure> {
-        let Address { host, port } = &self.config.address;
-        let stream = dial(host, *port, self.config.ip, out).await?;
-        self.address = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
-        let mut connection = match &self.tls {
-            None => Connection::new(stream),
-            Some(client) => {
-                let stream = client.handshake(stream, host, out).await?;
-                self.certificate = TLS_FAMILIES.map(|family| out.value(family));
-                Connection::new(stream)
-            }
-        };
-        let Some(password) = &self.config.password else { return Ok(connection) };
-        let user = self.config.username.as_deref();
-        let command: Vec<_> = ["AUTH"].into_iter().chain(user).chain([password.expose()]).collect();
-        match connection.ask(&command, out).await {
-            Ok(Reply::Word(word)) if word == "OK" => Ok(connection),
-            Ok(Reply::Refusal(text)) => Err(not_let_in(&text, user)),
-            Ok(_) => Err(Failure::new(Reason::Protocol, "AUTH was answered with something else than OK")),
-            Err(trouble) => Err(trouble.failure("while waiting for the answer to AUTH", &self.veil)),
-        }
+        let (connection, address) = self.server.open(out).await?;
+        self.address = address;
+        self.certificate = TLS_FAMILIES.map(|family| out.value(family));
+        Ok(connection)
     }
 
     fn judge(&self, answer: Reply) -> Result<(), Failure> {
         match answer {
             Reply::Word(word) if word == "PONG" => Ok(()),
             Reply::Word(word) => {
-                let detail = format!("PING was answered with {}", self.veil.show(word.as_bytes()));
+                let detail = format!("PING was answered with {}", self.server.veil().show(word.as_bytes()));
                 Err(Failure::new(Reason::Protocol, detail))
             }
             Reply::Text(_) => Err(Failure::new(Reason::Protocol, "PING was answered with a text")),
             Reply::Refusal(text) => {
                 let hint =
                     if text.starts_with("NOAUTH") { ": set password, and username where there is one" } else { "" };
-                let detail = format!("PING is refused{hint}: {}", self.veil.show(text.as_bytes()));
+                let detail = format!("PING is refused{hint}: {}", self.server.veil().show(text.as_bytes()));
                 Err(Failure::new(reason_of(&text), detail))
             }
         }
@@ -278,34 +247,4 @@ async fn ping(connection: &mut Connection, out: &mut Readings) -> Result<Reply, 
         out.set(&families::PING_SECONDS, since.elapsed().as_secs_f64());
     }
     Ok(answer)
-}
-
-/// What the first word of a refusal means.
-fn reason_of(text: &str) -> Reason {
-    match text.split(' ').next().unwrap_or_default() {
-        "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Reason::Auth,
-        "ERR" if text.contains("max number of clients") => Reason::Limit,
-        "ERR" if text.contains("operation not permitted") || text.contains("invalid password") => Reason::Auth,
-        _ => Reason::Status,
-    }
-}
-
-/// Why AUTH failed. The server's own words are left out: some servers repeat what they were sent.
-fn not_let_in(text: &str, user: Option<&str>) -> Failure {
-    let code = text.split(' ').next().unwrap_or_default();
-    let detail = match (reason_of(text), code) {
-        (Reason::Limit, _) => return Failure::new(Reason::Limit, "the maximum number of clients is reached"),
-        (Reason::Status, "LOADING") => return Failure::new(Reason::Status, "the server is loading its data (LOADING)"),
-        (_, "DENIED") => "the server is in protected mode and answers only its own host (DENIED)".to_owned(),
-        (Reason::Auth, _) => match user {
-            Some(user) => format!("the user {user:?} or its password is refused ({code})"),
-            None => format!("the password is refused ({code})"),
-        },
-        _ if text.contains("without any password configured") => {
-            "a password is set here, but the server has none for its default user: remove it, or name the user"
-                .to_owned()
-        }
-        _ => "AUTH is refused: the server does not know it in this form".to_owned(),
-    };
-    Failure::new(Reason::Auth, detail)
 }

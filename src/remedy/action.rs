@@ -3,7 +3,18 @@
 //! An action is one file below `action/` and one row in [`actions!`] here. From the row follow its block under `steps:`,
 //! its dispatch, its place in the JSON Schema, its label and its line in the documentation.
 
+pub mod backup_and_fix_json;
+pub mod cache_clear;
+pub mod check_port;
 pub mod command;
+pub mod create_missing_dirs;
+pub mod fix_permissions;
+pub mod kill_process_on_port;
+pub mod log_rotate;
+pub mod old_file_cleanup;
+mod script;
+pub mod service_restart;
+pub mod temp_file_cleanup;
 
 use crate::machine::systemd::Buses;
 use crate::net::Roots;
@@ -33,7 +44,7 @@ pub trait Action: Send + Sync + 'static {
 }
 
 /// The block of an action, as it stands in the configuration.
-pub trait Settings {
+pub trait Settings: std::fmt::Debug {
     /// What it becomes.
     type Action: Action;
 
@@ -46,6 +57,12 @@ pub trait Settings {
 
     /// The longest that it may take; it is a part of the sum that `recover_within` is held against.
     fn timeout(&self) -> Duration;
+
+    /// What it touches: the same text for two steps that differ in patience alone, so that one remedy does not interrupt again
+    /// what another one has just restarted.
+    fn subject(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 /// What is shared by the actions of one configuration while they are built.
@@ -185,6 +202,14 @@ macro_rules! actions {
                 }
             }
 
+            /// What it touches, the same for two that touch the same.
+            pub fn subject(&self) -> String {
+                let subject = match self {
+                    $( Block::$variant(config) => config.subject(), )*
+                };
+                format!("{} {subject}", self.kind().name)
+            }
+
             /// Builds the action.
             ///
             /// # Errors
@@ -239,6 +264,16 @@ macro_rules! actions {
 }
 
 actions! {
+    service_restart ServiceRestart,
+    log_rotate LogRotate,
+    cache_clear CacheClear,
+    temp_file_cleanup TempFileCleanup,
+    create_missing_dirs CreateMissingDirs,
+    fix_permissions FixPermissions,
+    check_port CheckPort,
+    kill_process_on_port KillProcessOnPort,
+    backup_and_fix_json BackupAndFixJson,
+    old_file_cleanup OldFileCleanup,
     command Command,
 }
 

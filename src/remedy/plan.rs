@@ -255,7 +255,11 @@ impl Spec {
         if let Trigger::Crossed { lasting, .. } = condition.trigger {
             parts.push(("for".into(), lasting));
         }
-        let last = rules.steps.iter().rposition(|effect| *effect != Effect::Looks).unwrap_or(rules.steps.len() - 1);
+        let last = rules
+            .steps
+            .iter()
+            .rposition(|effect| *effect != Effect::Looks)
+            .unwrap_or(rules.steps.len().saturating_sub(1));
         for (index, block) in blocks.iter().enumerate().take(last + 1) {
             parts.push((format!("{} (its timeout)", block.kind().name), block.timeout()));
             if index < last && block.kind().effect != Effect::Looks {

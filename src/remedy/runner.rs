@@ -74,6 +74,7 @@ impl Runner {
             };
             self.happen(event).await;
         }
+        self.shared.set_together(&self.plan.name, &[]);
         self.watching.set_pace(Pace::Ordinary);
     }
 
@@ -92,6 +93,9 @@ impl Runner {
             self.note(What::Interrupted, words, Some(false)).await;
         }
         self.shared.set_acted(&name, self.walk.acted());
+        if self.plan.rules.armed && self.plan.rules.expects_shared_cause {
+            self.shared.set_together(&name, &self.plan.condition.probes);
+        }
         self.show().await;
     }
 
@@ -120,6 +124,10 @@ impl Runner {
                 let asked = || "a person asked for one attempt".to_owned();
                 let words = if self.walk.is_asked() { asked() } else { self.plan.condition.words.clone() };
                 tracing::info!(remedy, incident = self.incident, condition = words, "an incident is open");
+                // Saved before it is told: an incident that anybody has heard of is never forgotten.
+                if let Err(error) = self.save().await {
+                    tracing::error!(remedy = self.plan.name, %error, "where it stands cannot be saved");
+                }
                 self.note(What::Opened, &words, None).await;
             }
             Decision::Suppress(why) => self.suppressed(why).await,
@@ -190,7 +198,7 @@ impl Runner {
             |entry: &mut Entry| (entry.attempt, entry.step, entry.action) = (attempt, step as u32 + 1, action.into());
         let mut intent = self.entry(What::Intent);
         own(&mut intent);
-        if let Err(why) = self.intend(effect != Effect::Looks, intent).await {
+        if let Err(why) = self.intend(step, intent).await {
             return Some(Event::Withheld(why));
         }
         let (remedy, incident) = (self.plan.name.clone(), self.incident.clone());
@@ -214,6 +222,12 @@ impl Runner {
             Err(setback @ Setback::Busy(_)) => (Ended::Busy, "busy", setback.to_string()),
             Err(setback) => (Ended::Failed, "failure", setback.to_string()),
         };
+        if effect == Effect::Disturbs {
+            // Whatever was interrupted may start in peace; where nothing was, another remedy may try.
+            let now = self.shared.clock.now();
+            let until = if ended == Ended::Done { now + self.plan.rules.start_grace } else { now };
+            self.claim(step, now, until);
+        }
         match ended {
             Ended::Done => self.cell.update(|record| record.count(action, Outcome::Success)),
             Ended::Failed => self.cell.update(|record| record.count(action, Outcome::Failure)),
@@ -230,14 +244,20 @@ impl Runner {
     }
 
     /// Nothing is done that is not on disk before: the journal says what, the state says that it has begun.
-    async fn intend(&mut self, changes: bool, entry: Entry) -> Result<(), Suppression> {
+    async fn intend(&mut self, step: usize, entry: Entry) -> Result<(), Suppression> {
+        let effect = self.plan.rules.steps[step];
         let switches = Arc::clone(&self.shared.switches);
         // At the very last moment, not as it stood a second ago.
         if tokio::task::spawn_blocking(move || switches.is_killed()).await.unwrap_or(true) {
             return Err(Suppression::KillSwitch);
         }
         let now = self.shared.clock.now();
-        if changes && !self.walk.is_asked() && !self.shared.reserve(&self.plan.name, now) {
+        let until = now + self.plan.blocks[step].timeout() + self.plan.rules.start_grace;
+        if effect == Effect::Disturbs && !self.claim(step, now, until) {
+            return Err(Suppression::TargetBusy);
+        }
+        if effect != Effect::Looks && !self.walk.is_asked() && !self.shared.reserve(&self.plan.name, now) {
+            self.claim(step, now, now);
             return Err(Suppression::Breaker);
         }
         let before = self.walk.clone();
@@ -248,6 +268,11 @@ impl Runner {
         }
         self.shared.set_acted(&self.plan.name, self.walk.acted());
         written.map_err(|_| Suppression::Journal)
+    }
+
+    /// Takes what a step touches for this remedy, until then.
+    fn claim(&self, step: usize, now: Moment, until: Moment) -> bool {
+        self.shared.claim(&self.plan.name, &self.plan.blocks[step].subject(), now, until)
     }
 
     async fn write_down(&mut self, entry: Entry, now: Moment) -> std::io::Result<()> {
@@ -276,7 +301,8 @@ impl Runner {
             maintenance: self.shared.switches.in_maintenance(&self.plan.name),
             dependency: self.plan.depends_on.iter().any(fails)
                 || (!is_together && self.watching.cells().any(|cell| !board.causes(cell).is_empty())),
-            shared_cause: is_shared_cause(board),
+            shared_cause: is_shared_cause(board)
+                || (!is_together && self.shared.is_of_a_whole(&self.plan.condition.probes)),
             host_breaker: self.shared.host_breaker(self.shared.clock.now()),
         }
     }
@@ -354,15 +380,21 @@ impl Runner {
     fn show_record(&self) {
         let (state, unix) = (self.walk.state(), unix_now());
         let incident_since = self.walk.incident_since().map(|since| self.unix(since));
-        self.cell.update(|record| {
+        let suppression = self.walk.suppression();
+        let is_news = self.cell.update(|record| {
+            let is_news = record.state != state || record.suppression != suppression;
             if record.state != state {
                 record.since = Some(unix);
             }
             record.state = state;
             record.incident_since = incident_since;
             record.attempt = self.walk.attempt();
-            record.suppression = self.walk.suppression();
+            record.suppression = suppression;
+            is_news
         });
+        if is_news {
+            self.shared.board.raise();
+        }
     }
 
     async fn save(&mut self) -> std::io::Result<()> {

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::journal::{Entry, Journal};
 use super::policy::{HOST_ACTIONS, HOST_WITHIN, Moment};
 use super::switches::Switches;
-use super::watching::Alerts;
+use super::webhook::Inbox;
 use crate::board::{Board, ProbeCell};
 use crate::state::Store;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,10 +22,19 @@ pub struct Shared {
     /// What people switch.
     pub switches: Arc<Switches>,
     /// Alerts that were received.
-    pub alerts: Arc<Alerts>,
+    pub alerts: Arc<Inbox>,
     journal: Arc<Mutex<Journal>>,
     /// When each remedy acted, also one that is gone by now.
     acted: Mutex<BTreeMap<String, VecDeque<Moment>>>,
+    claims: Mutex<BTreeMap<String, Claim>>,
+    /// The probes of each remedy that is there for all of them being down at once.
+    togethers: Mutex<BTreeMap<String, Vec<String>>>,
+}
+
+/// What a remedy is at work on: nobody else interrupts it until then.
+struct Claim {
+    subject: String,
+    until: Moment,
 }
 
 impl Shared {
@@ -34,7 +43,7 @@ impl Shared {
         board: Arc<Board>,
         store: Option<Store>,
         switches: Arc<Switches>,
-        alerts: Arc<Alerts>,
+        alerts: Arc<Inbox>,
         journal: Journal,
     ) -> Self {
         Self {
@@ -45,6 +54,8 @@ impl Shared {
             alerts,
             journal: Arc::new(Mutex::new(journal)),
             acted: Mutex::default(),
+            claims: Mutex::default(),
+            togethers: Mutex::default(),
         }
     }
 
@@ -76,6 +87,37 @@ impl Shared {
             acted.entry(remedy.to_owned()).or_default().push_back(now);
         }
         is_left
+    }
+
+    /// Takes what a step interrupts for a remedy until `until`, unless another one has interrupted the very same and gives it
+    /// the time to start: several remedies may watch one service by several probes.
+    pub fn claim(&self, remedy: &str, subject: &str, now: Moment, until: Moment) -> bool {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.retain(|_, claim| claim.until > now);
+        let is_free = !claims.iter().any(|(other, claim)| other != remedy && claim.subject == subject);
+        if is_free {
+            claims.insert(remedy.to_owned(), Claim { subject: subject.to_owned(), until });
+        }
+        is_free
+    }
+
+    /// Says that a remedy is there for all of these probes being down at once; of none, that it is gone.
+    pub fn set_together(&self, remedy: &str, probes: &[String]) {
+        let mut togethers = self.togethers.lock().unwrap_or_else(PoisonError::into_inner);
+        if probes.is_empty() {
+            togethers.remove(remedy);
+        } else {
+            togethers.insert(remedy.to_owned(), probes.to_vec());
+        }
+    }
+
+    /// Whether one of these probes is a part of what another remedy is there for, and all of that fails: then it is not for
+    /// the remedy of a part to act.
+    pub fn is_of_a_whole(&self, probes: &[String]) -> bool {
+        let fails =
+            |name: &String| self.board.probe(name).is_some_and(|cell| cell.read(|record| record.state.is_failing()));
+        let togethers = self.togethers.lock().unwrap_or_else(PoisonError::into_inner);
+        togethers.values().any(|whole| probes.iter().any(|probe| whole.contains(probe)) && whole.iter().all(fails))
     }
 
     /// Whether all remedies together have acted often enough.

@@ -3,11 +3,11 @@
 use super::clock::Clock;
 use super::plan::{Condition, POLL, Trigger};
 use super::policy::{Look, Moment, Verdict};
+use super::webhook::Inbox;
 use crate::board::{Board, Pace, ProbeCell, Seen};
 use crate::health;
 use crate::observation::{Severity, unix_now};
 use futures_util::future::select_all;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -54,15 +54,12 @@ impl Followed {
     }
 }
 
-/// Where alerts that were received are asked for.
-pub type Alerts = dyn Fn(&BTreeMap<String, String>) -> Option<f64> + Send + Sync;
-
 /// Looks at the condition of one remedy.
 pub struct Watching {
     board: Arc<Board>,
     clock: Clock,
     condition: Condition,
-    alerts: Arc<Alerts>,
+    alerts: Arc<Inbox>,
     followed: Vec<Followed>,
     crossed_since: Option<Moment>,
     /// What a log said before is no news, in seconds since the Unix epoch.
@@ -73,7 +70,7 @@ pub struct Watching {
 
 impl Watching {
     /// Of this condition, from now on.
-    pub fn new(board: Arc<Board>, clock: Clock, condition: Condition, alerts: Arc<Alerts>) -> Self {
+    pub fn new(board: Arc<Board>, clock: Clock, condition: Condition, alerts: Arc<Inbox>) -> Self {
         let followed = |name: &String| Followed { name: name.clone(), cell: None, runs: None, latest: None };
         let mut followed: Vec<_> = condition.probes.iter().map(followed).collect();
         followed.iter_mut().for_each(|followed| followed.find(&board, Pace::Ordinary));
@@ -164,7 +161,7 @@ impl Watching {
                 self.matched_at(log, pattern).is_some_and(|at| at >= unix_now() - within.as_secs_f64())
             }
             Trigger::Late { job } => self.late_since(job).is_some(),
-            Trigger::Alerted { labels } => (self.alerts)(labels).is_some(),
+            Trigger::Alerted { labels } => self.alerts.since(labels, unix_now()).is_some(),
         }
     }
 
@@ -181,7 +178,7 @@ impl Watching {
                 self.matched_at(log, pattern).filter(|at| *at > oldest)
             }
             Trigger::Late { job } => self.late_since(job),
-            Trigger::Alerted { labels } => (self.alerts)(labels),
+            Trigger::Alerted { labels } => self.alerts.since(labels, unix),
             Trigger::Down | Trigger::Crossed { .. } => None,
         };
         let broken_since = since.map(|since| self.clock.moment_at(since, unix));

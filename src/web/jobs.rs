@@ -86,12 +86,12 @@ pub async fn report(
 }
 
 /// The token of `Authorization: Bearer …`; the name of the scheme is in any case (RFC 9110).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn refused(status: StatusCode, problem: &str) -> Response {
+pub fn refused(status: StatusCode, problem: &str) -> Response {
     (status, Json(json!({ "error": problem }))).into_response()
 }
 

@@ -1,115 +1,145 @@
-//! The status page: what is broken first, then the groups. Rendered here; the script only fetches it again.
+//! The pages: the status of everything, and each probe. They are made here; the script only puts parts in place.
 
+mod ages;
+mod charts;
+mod feed;
+mod live;
+mod look;
+mod model;
+mod probe;
 mod rows;
+mod say;
+
+pub use charts::percent;
+pub use live::events;
+pub use probe::page as probe;
 
 use super::State;
-use crate::board::Board;
-use crate::board::report::{Overall, Report, clock_time, extent};
-use crate::health::Status;
+use super::words::{Language, Words, fill};
+use crate::board::Window;
+use crate::board::report::clock_time;
 use crate::observation::unix_now;
+use ages::{for_script, with_ages};
 use askama::Template;
 use axum::extract;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use rows::{Row, class};
-use std::collections::BTreeMap;
+use feed::Feed;
+use live::MAX_SUBSCRIBERS;
+use model::Model;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
 
 /// Nothing from elsewhere, nothing inline.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// What the pages share: each language's latest, and who is kept current.
+pub struct Pages {
+    feeds: [Feed; Language::ALL.len()],
+    subscribers: Arc<Semaphore>,
+    stopped: watch::Receiver<bool>,
+    boot: u64,
+}
+
+impl Pages {
+    /// Who is kept current is told the end by `stopped`.
+    pub fn new(stopped: watch::Receiver<bool>) -> Self {
+        let boot = (unix_now() * 1e6) as u64;
+        let feeds = Language::ALL.map(|language| Feed::new(language, boot));
+        Self { feeds, subscribers: Arc::new(Semaphore::new(MAX_SUBSCRIBERS)), stopped, boot }
+    }
+
+    fn feed(&self, language: Language) -> &Feed {
+        &self.feeds[language as usize]
+    }
+}
+
 #[derive(Template)]
 #[template(path = "status.html")]
-struct StatusPage {
-    overall: Overall,
-    headline: String,
+struct StatusPage<'a> {
+    w: &'static Words,
+    lang: &'static str,
+    overall: &'static str,
+    overall_word: &'static str,
+    headline: &'a str,
     updated: String,
-    tiles: Vec<Tile>,
-    sections: Vec<Section>,
-    version: &'static str,
+    version: String,
+    now: f64,
+    script_words: String,
+    counts: &'a str,
+    attention: &'a str,
+    known: &'a str,
+    sections: Vec<SectionView<'a>>,
+    windows: [&'static str; 4],
+    watches: String,
 }
 
-struct Tile {
-    count: usize,
-    word: &'static str,
-    class: &'static str,
+struct SectionView<'a> {
+    id: &'a str,
+    title: &'a str,
+    head: &'a str,
+    is_probes: bool,
+    rows: Vec<&'a str>,
 }
 
-struct Section {
-    title: String,
-    rows: Vec<Row>,
-}
-
-/// The page.
-pub async fn status(extract::State(state): extract::State<State>) -> Response {
-    match StatusPage::of(&state.board).render() {
-        Ok(html) => Html(html).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the page cannot be rendered, which is a defect of Banken");
-            (StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be rendered; see the log\n").into_response()
+/// The status page.
+pub async fn status(extract::State(state): extract::State<State>, headers: HeaderMap) -> Response {
+    let language = Language::of(&headers);
+    match state.pages.feed(language).page(&state.board).await {
+        Ok((model, version)) => {
+            let now = unix_now();
+            answer(language, StatusPage::of(language, &model, version.to_string(), now).render(), now)
         }
+        Err(error) => defect(&error),
     }
 }
 
-impl StatusPage {
-    fn of(board: &Board) -> Self {
-        let report = Report::of(board);
-        let now = unix_now();
-        let rows = rows(board, &report, now);
-        let count = |state: Status| rows.iter().filter(|row| row.state == state).count();
-        let tile = |state| Tile { count: count(state), word: Status::as_str(state), class: class(state) };
-        // The worst first.
-        let tiles = Status::ALL.into_iter().rev().map(tile).collect();
-        let (broken, fine): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.needs_attention);
+impl<'a> StatusPage<'a> {
+    fn of(language: Language, model: &'a Model, version: String, now: f64) -> Self {
+        let words = language.words();
+        let section = |section: &'a model::Section| SectionView {
+            id: &section.id,
+            title: &section.title,
+            head: &section.head.html,
+            is_probes: section.is_probes,
+            rows: section.rows.iter().map(|row| row.html.as_str()).collect(),
+        };
+        let [counts, attention, known] = &model.parts;
         Self {
-            overall: report.overall_status,
-            headline: headline(&report, broken.len()),
-            updated: clock_time(now),
-            tiles,
-            sections: sections(broken, fine),
-            version: env!("CARGO_PKG_VERSION"),
+            w: words,
+            lang: language.tag(),
+            overall: model.overall,
+            overall_word: model.overall_word,
+            headline: &model.headline,
+            updated: fill(words.as_of, &[&clock_time(now)]),
+            version,
+            now,
+            script_words: for_script(words),
+            counts: &counts.html,
+            attention: &attention.html,
+            known: &known.html,
+            sections: model.sections.iter().map(section).collect(),
+            windows: Window::ALL.map(|window| words.window(window)),
+            watches: fill(words.watches, &[env!("CARGO_PKG_VERSION")]),
         }
     }
 }
 
-/// Everything that is watched. A reload may have brought something since the report was made; the next look shows it.
-fn rows(board: &Board, report: &Report, now: f64) -> Vec<Row> {
-    let (probes, logs) = (board.probes(), board.logs());
-    let probes = probes
-        .iter()
-        .filter_map(|cell| report.checks.get(&cell.descriptor().name).map(|check| Row::of_probe(cell, check, now)));
-    let logs = logs
-        .iter()
-        .filter_map(|cell| report.logs.get(&cell.descriptor().name).map(|check| Row::of_log(cell, check, now)));
-    let jobs = report.jobs.iter().map(|(name, check)| Row::of_job(name, check, now));
-    probes.chain(logs).chain(jobs).collect()
+/// A page in a language, with its ages.
+fn answer(language: Language, rendered: askama::Result<String>, now: f64) -> Response {
+    match rendered {
+        Ok(html) => {
+            let headers = [(header::VARY, "accept-language"), (header::CONTENT_LANGUAGE, language.tag())];
+            (headers, Html(with_ages(&html, language.words(), now))).into_response()
+        }
+        Err(error) => defect(&error.into()),
+    }
 }
 
-fn sections(mut broken: Vec<Row>, fine: Vec<Row>) -> Vec<Section> {
-    let mut sections = Vec::new();
-    if !broken.is_empty() {
-        broken.sort_by_key(|row| row.state != Status::Unhealthy);
-        sections.push(Section { title: "Needs attention".into(), rows: broken });
-    }
-    let mut groups: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-    for row in fine {
-        groups.entry(row.group.clone().unwrap_or_default()).or_default().push(row);
-    }
-    let rest = groups.remove("");
-    sections.extend(groups.into_iter().map(|(title, rows)| Section { title, rows }));
-    sections.extend(rest.map(|rows| Section { title: "Everything else".into(), rows }));
-    sections
-}
-
-fn headline(report: &Report, broken: usize) -> String {
-    let (probes, logs, jobs) = (report.checks.len(), report.logs.len(), report.jobs.len());
-    let all = extent(probes, logs, jobs, 0);
-    let of_all = if logs + jobs == 0 { all.clone() } else { (probes + logs + jobs).to_string() };
-    match report.overall_status {
-        Overall::Healthy => format!("All is well: {all} healthy"),
-        Overall::Unknown if broken == 0 => "Not everything has run yet".into(),
-        _ => format!("{broken} of {of_all} need{} attention", if broken == 1 { "s" } else { "" }),
-    }
+fn defect(error: &anyhow::Error) -> Response {
+    tracing::error!(%error, "the page cannot be rendered, which is a defect of Banken");
+    (StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be rendered; see the log\n").into_response()
 }
 
 /// The page's style.

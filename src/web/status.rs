@@ -1,7 +1,7 @@
-//! `/api/v1/status` and `/api/v1/probes/{name}`.
+//! `/api/v1/status`, and one probe, log or remedy below `/api/v1/`.
 
 use super::State;
-use crate::board::report::{Detail, LogCheck, Report};
+use crate::board::report::{Detail, LogCheck, RemedyCheck, Report};
 use crate::observation::unix_now;
 use axum::Json;
 use axum::extract::{self, Path};
@@ -27,5 +27,13 @@ pub async fn log(extract::State(state): extract::State<State>, Path(name): Path<
     match state.board.logs().iter().find(|cell| cell.descriptor().name == name) {
         Some(cell) => Json(LogCheck::of(cell, unix_now())).into_response(),
         None => (StatusCode::NOT_FOUND, Json(json!({ "error": "there is no log of this name" }))).into_response(),
+    }
+}
+
+/// One remedy: where it stands, what it did last, and why it did not.
+pub async fn remedy(extract::State(state): extract::State<State>, Path(name): Path<String>) -> Response {
+    match state.board.remedies().iter().find(|cell| cell.descriptor().name == name) {
+        Some(cell) => Json(RemedyCheck::of(cell)).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({ "error": "there is no remedy of this name" }))).into_response(),
     }
 }

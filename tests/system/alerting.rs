@@ -8,6 +8,7 @@ mod inhibition;
 mod limits;
 mod messages;
 mod pace;
+mod picture;
 mod rendered;
 mod routes;
 mod scenarios;

@@ -1,6 +1,6 @@
 //! The compose stack: what its files promise, and, where a Docker daemon can be started, the whole of it running.
 
-mod daemon;
+pub mod daemon;
 mod files;
 mod images;
 mod sidecar;

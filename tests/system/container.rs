@@ -1,7 +1,7 @@
 //! `container:` with a real Podman where this machine allows one, and everywhere with something that answers in the shapes
 //! of Docker and of Podman.
 
-mod podman;
+pub mod podman;
 mod shapes;
 
 use crate::support::{Banken, value_of};

@@ -1,17 +1,20 @@
 //! The status page in a real browser: what it shows, how it keeps up, and how it looks.
 
+mod axe;
 mod browser;
+mod history;
+mod live;
 
 use crate::stage::{Stage, replaced};
 use crate::support::{Banken, Demo, Page, eventually, page_of};
 use browser::Browser;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const DESKTOP: (u32, u32) = (1200, 900);
 const PHONE: (u32, u32) = (390, 844);
 const SMALL_PHONE: (u32, u32) = (320, 568);
+const TABLET: (u32, u32) = (820, 1000);
 
 /// The badge of a probe: its state in a word.
 fn badge(probe: &str) -> String {
@@ -32,14 +35,15 @@ async fn the_page_shows_every_probe_in_its_group_and_the_browser_has_no_complain
     let count = report["checks"].as_object().unwrap().len();
     let text = browser.text().await;
     assert!(text.contains(&format!("All is well: {count} probes, 1 log, 2 jobs healthy")), "{text}");
-    for (id, badge) in [("log-app", "✓ healthy"), ("job-continuous-processing", "? unknown")] {
-        let shown = format!("document.querySelector('#{id} .badge').innerText");
-        assert_eq!(browser.evaluate(&shown).await, badge, "{id}");
+    // The bot sees patterns in its market now and then, and says so in its log.
+    for (id, badges) in [("log-app", ["✓ healthy", "i info"]), ("job-continuous-processing", ["? unknown"; 2])] {
+        let shown = browser.evaluate(&format!("document.querySelector('#{id} .badge').innerText")).await;
+        assert!(badges.iter().any(|badge| shown == *badge), "{id}: {shown}");
     }
     assert_eq!(browser.evaluate("document.title").await, "healthy – Banken");
     // The script has run: the time of the page goes on.
-    let before = browser.evaluate("document.querySelector('time').innerText").await;
-    browser.until(&format!("document.querySelector('time').innerText !== {before}")).await;
+    let before = browser.evaluate("document.querySelector('.updated').innerText").await;
+    browser.until(&format!("document.querySelector('.updated').innerText !== {before}")).await;
     assert_eq!(browser.close().await, Vec::<String>::new());
 }
 
@@ -47,18 +51,20 @@ async fn the_page_shows_every_probe_in_its_group_and_the_browser_has_no_complain
 async fn the_page_shows_a_failure_and_the_recovery_by_itself_and_keeps_open_what_is_open() {
     let stage = Stage::set().await;
     let mut browser = Browser::open(&stage.banken.base).await;
-    browser.evaluate("document.querySelector('#probe-ticker summary').click()").await;
+    browser.evaluate("document.querySelector('#job-atr-init summary').click()").await;
+    browser.evaluate("document.querySelector('#probe-ticker .name').focus()").await;
     stage.demo.fault("missing_field", "").await;
     stage.banken.until_status("ticker", "unhealthy").await;
     let failed = Instant::now();
     browser.until(&format!("{} === '✗ unhealthy'", badge("ticker"))).await;
     assert!(failed.elapsed() < Duration::from_secs(6), "it took {:?}", failed.elapsed());
-    let first_section = browser.evaluate("document.querySelector('section').innerText").await;
+    let first_section = browser.evaluate("document.querySelector('section:not([hidden])').innerText").await;
     let first_section = first_section.as_str().unwrap();
     assert!(first_section.starts_with("Needs attention"), "{first_section}");
     assert!(first_section.contains("field current_price ($.current_price) is missing"), "{first_section}");
-    assert_eq!(browser.evaluate("document.querySelector('#probe-ticker').open").await, true);
+    assert_eq!(browser.evaluate("document.querySelector('#job-atr-init details').open").await, true);
     assert_eq!(browser.evaluate("document.querySelectorAll('details[open]').length").await, 1);
+    assert_eq!(browser.evaluate("document.activeElement.innerText").await, "ticker", "the reader's place is kept");
     assert_eq!(browser.evaluate("document.title").await, "unhealthy – Banken");
     let text = browser.text().await;
     let report = stage.banken.json("/api/v1/status").await;
@@ -67,7 +73,8 @@ async fn the_page_shows_a_failure_and_the_recovery_by_itself_and_keeps_open_what
     stage.demo.reset().await;
     browser.until("document.title === 'healthy – Banken'").await;
     assert_eq!(browser.evaluate(&badge("ticker")).await, "✓ healthy");
-    assert_eq!(browser.evaluate("document.querySelector('#probe-ticker').open").await, true);
+    assert_eq!(browser.evaluate("document.querySelector('#job-atr-init details').open").await, true);
+    assert_eq!(browser.evaluate("document.querySelector('#attention').hidden").await, true);
     assert_eq!(browser.close().await, Vec::<String>::new());
 }
 
@@ -122,11 +129,13 @@ async fn what_a_target_answers_never_becomes_part_of_the_page() {
 
 /// Whether something of the page is wider than the screen.
 const OVERFLOWS: &str = "document.documentElement.scrollWidth > document.documentElement.clientWidth
-    || [...document.querySelectorAll('body *')].some(e => e.getBoundingClientRect().right > innerWidth + 0.5)";
+    || [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll'))
+        .some(e => e.getBoundingClientRect().right > innerWidth + 0.5)";
 
 /// The least contrast between text and what it stands on (WCAG 2.2), over everything that is written.
 const LEAST_CONTRAST: &str = "(() => {
-    const light = c => c.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+    // A mixed colour is told in parts of one, another in parts of 255.
+    const light = c => c.match(/[\\d.]+/g).slice(0, 3).map(v => c.startsWith('color(') ? +v : v / 255)
         .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
         .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
     const ground = e => { for (; e; e = e.parentElement) {
@@ -152,9 +161,15 @@ async fn the_page_fits_a_desktop_and_a_phone_and_can_be_read_in_light_and_dark()
     page.until_status("ticker", "unhealthy").await;
     let mut browser = Browser::open(&page.base).await;
     browser.until("document.querySelector('#probe-ticker .message').innerText.includes('(warning)')").await;
-    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
-    let blessed = std::env::var_os("BANKEN_BLESS").is_some_and(|wish| wish == "1");
-    for (screen, name) in [(DESKTOP, "status-page.png"), (PHONE, "status-page-phone.png"), (SMALL_PHONE, "small.png")] {
+    for (path, screen, name) in [
+        ("/", DESKTOP, "desktop"),
+        ("/", TABLET, "tablet"),
+        ("/", PHONE, "phone"),
+        ("/", SMALL_PHONE, "small phone"),
+        ("/probes/ticker", DESKTOP, "probe on a desktop"),
+        ("/probes/ticker", SMALL_PHONE, "probe on a small phone"),
+    ] {
+        browser.go(&format!("{}{path}", page.base)).await;
         for scheme in ["light", "dark"] {
             browser.show_on(screen, scheme).await;
             let contrast = browser.evaluate(LEAST_CONTRAST).await.as_f64().unwrap();
@@ -163,14 +178,9 @@ async fn the_page_fits_a_desktop_and_a_phone_and_can_be_read_in_light_and_dark()
                 browser.evaluate(&format!("document.querySelectorAll('details').forEach(d => d.open = {open})")).await;
                 assert_eq!(browser.evaluate(OVERFLOWS).await, false, "{name}, {scheme}, open: {open}");
             }
-            browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = false)").await;
-            browser.evaluate("scrollTo(0, 0)").await;
-            let shown = browser.folder().join(format!("{scheme}-{name}"));
+            let shown = browser.folder().join("shown.png");
             browser.screenshot(&shown).await;
-            assert!(std::fs::metadata(&shown).unwrap().len() > 10_000, "{} shows nothing", shown.display());
-            if blessed && scheme == "light" && screen != SMALL_PHONE {
-                std::fs::copy(&shown, images.join(name)).unwrap();
-            }
+            assert!(std::fs::metadata(&shown).unwrap().len() > 10_000, "{name}, {scheme}: nothing is seen");
         }
     }
     assert_eq!(browser.close().await, Vec::<String>::new());

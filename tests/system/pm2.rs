@@ -36,12 +36,12 @@ fn program() -> &'static Path {
 }
 
 /// A home of PM2; its daemon and its apps end with the test.
-struct Pm2 {
+pub struct Pm2 {
     home: tempfile::TempDir,
 }
 
 impl Pm2 {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { home: tempfile::tempdir().unwrap() }
     }
 
@@ -55,18 +55,18 @@ impl Pm2 {
         command
     }
 
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.home.path().join("pm2")
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         let output = self.command().args(arguments).output().unwrap();
         assert!(output.status.success(), "pm2 {arguments:?}: {output:?}");
         output
     }
 
     /// Starts an app from a script.
-    fn start(&self, name: &str, script: &str, more: &[&str]) {
+    pub fn start(&self, name: &str, script: &str, more: &[&str]) {
         let file = self.home.path().join(format!("{name}.js"));
         fs::write(&file, script).unwrap();
         self.run(&[&["start", file.to_str().unwrap(), "--name", name], more].concat());
@@ -79,11 +79,11 @@ impl Pm2 {
         serde_json::from_str(output.lines().last().unwrap()).unwrap()
     }
 
-    fn app(&self, name: &str) -> Value {
+    pub fn app(&self, name: &str) -> Value {
         self.list().into_iter().find(|app| app["name"] == name).unwrap()
     }
 
-    fn daemon(&self) -> i32 {
+    pub fn daemon(&self) -> i32 {
         fs::read_to_string(self.folder().join("pm2.pid")).unwrap().trim().parse().unwrap()
     }
 
@@ -99,7 +99,7 @@ impl Drop for Pm2 {
     }
 }
 
-fn kill(pid: i32) {
+pub fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     // It may have ended already.
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
@@ -117,7 +117,7 @@ async fn sample(banken: &Banken, probe: &str, series: &str) -> Option<f64> {
     value_of(&banken.metrics().await, &format!("banken_pm2_{family}{{probe=\"{probe}\",kind=\"pm2\"{labels}}}"))
 }
 
-const IDLE: &str = "setInterval(() => {}, 1000)";
+pub const IDLE: &str = "setInterval(() => {}, 1000)";
 const BUSY: &str =
     "const spin = () => { const end = Date.now() + 50; while (Date.now() < end); setImmediate(spin) }; spin()";
 

@@ -1,6 +1,6 @@
 //! Redis servers of Debian's package, and what Banken says of them.
 
-mod server;
+pub mod server;
 
 use crate::support::{Banken, eventually, value_of};
 use serde_json::Value;

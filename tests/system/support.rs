@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -164,7 +164,7 @@ impl Banken {
     pub async fn launch(yaml: &str, mut command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("banken.yml");
-        std::fs::write(&config, with_listen(yaml)).unwrap();
+        std::fs::write(&config, completed(yaml, folder.path())).unwrap();
         command.arg("--config").arg(&config).current_dir(folder.path());
         let process = Process::start(&mut command);
         let page = Page { base: page_of(&process).await };
@@ -182,7 +182,7 @@ impl Banken {
 
     /// Writes another configuration, without telling anybody.
     pub fn write_config(&self, yaml: &str) {
-        std::fs::write(self.config_file(), with_listen(yaml)).unwrap();
+        std::fs::write(self.config_file(), completed(yaml, self.folder.path())).unwrap();
     }
 }
 
@@ -262,8 +262,12 @@ pub fn value_of(scrape: &str, series: &str) -> Option<f64> {
     line.parse().ok()
 }
 
-fn with_listen(yaml: &str) -> String {
-    if yaml.contains("listen:") { yaml.to_owned() } else { format!("listen: 127.0.0.1:0\n{yaml}") }
+/// With a free port, and with a folder for its state that no other test has. The latter stands last, so that the lines that
+/// are told in mistakes stay what they are.
+fn completed(yaml: &str, folder: &Path) -> String {
+    let begin = if yaml.contains("listen:") { "" } else { "listen: 127.0.0.1:0\n" };
+    let end = format!("\nstate_dir: {}/state\n", folder.display());
+    format!("{begin}{yaml}{}", if yaml.contains("state_dir:") { "" } else { &end })
 }
 
 /// Where a Banken says that its page is.

@@ -1,9 +1,9 @@
 //! `systemd:` with a real systemd where this machine allows one, and everywhere with a real bus and a stand-in on it for
 //! what a real systemd does not do on demand: hang, refuse, come and go.
 
-mod bus;
+pub mod bus;
 mod faults;
-mod manager;
+pub mod manager;
 mod unit;
 
 use crate::support::{Banken, value_of};

@@ -44,15 +44,23 @@ impl Ago {
     }
 }
 
-impl fmt::Display for Ago {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Ago {
+    /// The number to tell, and its unit: 0 for seconds, then minutes, hours, days.
+    pub fn parts(self) -> (f64, usize) {
         let seconds = self.seconds;
         match seconds {
-            _ if seconds < 100.0 => write!(f, "{seconds:.0} s"),
-            _ if seconds < 100.0 * 60.0 => write!(f, "{:.0} min", seconds / 60.0),
-            _ if seconds < 72.0 * 3600.0 => write!(f, "{:.0} h", seconds / 3600.0),
-            _ => write!(f, "{:.0} d", seconds / 86400.0),
+            _ if seconds < 100.0 => (seconds, 0),
+            _ if seconds < 100.0 * 60.0 => (seconds / 60.0, 1),
+            _ if seconds < 72.0 * 3600.0 => (seconds / 3600.0, 2),
+            _ => (seconds / 86400.0, 3),
         }
+    }
+}
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, unit) = self.parts();
+        write!(f, "{number:.0} {}", ["s", "min", "h", "d"][unit])
     }
 }
 

@@ -42,7 +42,7 @@ pub fn write(survey: &Survey, choices: &[Choice], date: &str) -> String {
     text.push_str(
         "
 listen: 127.0.0.1:9810          # the status page, and /metrics for Prometheus
-state_dir: /var/lib/banken      # what logs and jobs need to remember over a restart
+state_dir: /var/lib/banken      # what must be remembered over a restart
 
 defaults: { interval: 30s, retry_interval: 5s, timeout: 10s, failure_threshold: 3, success_threshold: 2 }
 

@@ -37,6 +37,9 @@ pub struct InspectedState {
     /// One word: `running`, `exited`, …
     #[serde(default)]
     pub status: String,
+    /// The number of its first process; 0 while it does not run.
+    #[serde(default)]
+    pub pid: i32,
     /// Whether it runs; a paused one does too.
     #[serde(default)]
     pub running: bool,

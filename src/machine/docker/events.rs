@@ -3,7 +3,7 @@
 use super::super::Errand;
 use super::{Docker, refusal};
 use crate::observation::Failure;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Docker {
 
     async fn listen(&self, name: &str, rope: &Notify) -> Result<(), Failure> {
         // No bound on the time: Podman does not even send a status before the first event.
-        let mut answer = self.ask(&path(name)).await?;
+        let mut answer = self.send(Method::GET, &path(name)).await?;
         if answer.response.status() != StatusCode::OK {
             return Err(refusal(answer, name).await);
         }
@@ -53,8 +53,13 @@ impl Docker {
 }
 
 fn path(name: &str) -> String {
-    let filters = serde_json::json!({ "type": ["container"], "container": [name], "event": CHANGES });
-    let mut path = String::from("/events?filters=");
+    filtered("/events?filters=", name, &CHANGES)
+}
+
+/// A path that ends with a filter for these events of one container.
+pub(super) fn filtered(path: &str, name: &str, events: &[&str]) -> String {
+    let filters = serde_json::json!({ "type": ["container"], "container": [name], "event": events });
+    let mut path = String::from(path);
     for byte in filters.to_string().bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-') {
             path.push(char::from(byte));

@@ -24,6 +24,36 @@ pub(super) fn failure(bus: &str, error: Error) -> Failure {
     }
 }
 
+/// What allows Banken to restart units.
+const RULE: &str = "name the unit in the polkit rule deploy/polkit/50-banken.rules and install it";
+
+/// The same where a unit should have been restarted, which needs a right of its own.
+pub(super) fn restart_failure(bus: &str, unit: &str, error: Error) -> Failure {
+    let denied = match &error {
+        Error::MethodError(name, said, _) => {
+            let is_denial = ["org.freedesktop.PolicyKit1.", "org.freedesktop.DBus.Error.AccessDenied"]
+                .iter()
+                .chain(&["org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"])
+                .any(|begin| name.starts_with(begin));
+            is_denial.then(|| said.clone().unwrap_or_default())
+        }
+        Error::FDO(error) => match &**error {
+            fdo::Error::AccessDenied(said)
+            | fdo::Error::AuthFailed(said)
+            | fdo::Error::InteractiveAuthorizationRequired(said) => Some(said.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match denied {
+        Some(said) => {
+            let said = one_line(&said);
+            Failure::new(Reason::Auth, format!("this user may not restart {unit} ({said}): {RULE}"))
+        }
+        None => failure(bus, error),
+    }
+}
+
 fn unreachable_bus(bus: &str, error: &std::io::Error) -> Failure {
     match error.kind() {
         ErrorKind::NotFound => {
@@ -93,6 +123,23 @@ mod tests {
 
     fn well_known(error: fn(String) -> fdo::Error) -> Error {
         Error::FDO(Box::new(error("it says\nso".into())))
+    }
+
+    #[test]
+    fn a_restart_that_is_not_allowed_names_the_rule_that_would_allow_it() {
+        for error in [
+            well_known(fdo::Error::AccessDenied),
+            well_known(fdo::Error::InteractiveAuthorizationRequired),
+            method("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"),
+            method("org.freedesktop.PolicyKit1.Error.NotAuthorized"),
+        ] {
+            let failure = restart_failure("BUS", "bot.service", error);
+            assert_eq!(failure.reason, Reason::Auth, "{failure}");
+            assert!(failure.detail.contains("may not restart bot.service (it says so)"), "{failure}");
+            assert!(failure.detail.contains("deploy/polkit/50-banken.rules"), "{failure}");
+        }
+        let other = restart_failure("BUS", "bot.service", well_known(fdo::Error::NoReply));
+        assert_eq!(other.reason, Reason::Connect, "{other}");
     }
 
     #[test]

@@ -7,7 +7,9 @@ use futures_util::StreamExt as _;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use tokio::sync::Notify;
+use std::time::Duration;
+use tokio::sync::{Notify, broadcast};
+use tokio::time::timeout;
 use zbus::message::Type;
 use zbus::proxy::CacheProperties;
 use zbus::{Address, Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant};
@@ -29,6 +31,9 @@ trait Manager {
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
 
     #[zbus(no_autostart)]
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+
+    #[zbus(no_autostart)]
     fn list_units(&self) -> zbus::Result<Vec<Row>>;
 
     /// Without it, systemd does not tell anybody what changes.
@@ -40,6 +45,9 @@ trait Manager {
 trait Facts {
     #[zbus(no_autostart)]
     fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
+
+    #[zbus(no_autostart)]
+    fn get(&self, interface: &str, property: &str) -> zbus::Result<OwnedVariant>;
 }
 
 #[zbus::proxy(
@@ -49,6 +57,7 @@ trait Facts {
 )]
 trait Daemon {
     fn add_match(&self, rule: &str) -> zbus::Result<()>;
+    fn remove_match(&self, rule: &str) -> zbus::Result<()>;
 }
 
 /// Who is to be told of which object's changes.
@@ -64,12 +73,26 @@ pub(super) struct Link {
     _listening: Errand,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct News {
     ropes: Ropes,
+    /// Jobs that are no more, and how they ended.
+    ends: broadcast::Sender<(OwnedObjectPath, String)>,
     /// Another systemd is on the bus by now, which was not asked to tell us anything.
     stale: AtomicBool,
 }
+
+/// More jobs than this do not end between one look and the next.
+const MAX_ENDS: usize = 256;
+
+impl Default for News {
+    fn default() -> Self {
+        Self { ropes: Ropes::default(), ends: broadcast::Sender::new(MAX_ENDS), stale: AtomicBool::default() }
+    }
+}
+
+/// How often to look whether a job is still there, whose end systemd would have told: only for a bus on which it does not.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 impl Link {
     pub(super) async fn open(address: &Address) -> zbus::Result<Self> {
@@ -114,6 +137,57 @@ impl Link {
         };
         let (common, own) = tokio::try_join!(facts.get_all(UNIT), own)?;
         Unit::read(&Properties(common), &Properties(own))
+    }
+
+    /// Has a unit restarted and waits until that is done, however it ends; nothing if its end was not heard of.
+    ///
+    /// It fails where another job would have to be put off for it: somebody else wants something of the unit.
+    pub(super) async fn restart(&self, name: &str) -> zbus::Result<Option<String>> {
+        let rule = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .sender(SYSTEMD)
+            .interface("org.freedesktop.systemd1.Manager")
+            .member("JobRemoved")
+            .arg(2, name)
+            .build()?;
+        let rule = rule.to_string();
+        // Before the job is made, which may be done before its number is known here.
+        let mut ends = self.news.ends.subscribe();
+        match self.daemon.add_match(&rule).await {
+            Err(error) if !is_refusal(&error) => return Err(error),
+            _ => {}
+        }
+        let result = match self.manager.restart_unit(name, "fail").await {
+            Ok(job) => self.end_of(&job, &mut ends).await,
+            Err(error) => Err(error),
+        };
+        // Left behind, it would cost a rule of those that a connection may have.
+        let _ = self.daemon.remove_match(&rule).await;
+        result
+    }
+
+    async fn end_of(
+        &self,
+        job: &OwnedObjectPath,
+        ends: &mut broadcast::Receiver<(OwnedObjectPath, String)>,
+    ) -> zbus::Result<Option<String>> {
+        let facts =
+            FactsProxy::builder(&self.connection).path(job).cache_properties(CacheProperties::No).build().await?;
+        loop {
+            match timeout(LOOK_EVERY, ends.recv()).await {
+                Ok(Ok((ended, result))) if ended == *job => return Ok(Some(result)),
+                Ok(Ok(_) | Err(broadcast::error::RecvError::Lagged(_))) => {}
+                Ok(Err(broadcast::error::RecvError::Closed)) => return Ok(None),
+                Err(_) => match facts.get("org.freedesktop.systemd1.Job", "State").await {
+                    Ok(_) => {}
+                    // It is no more; its end may have come meanwhile.
+                    Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => {
+                        return Ok(heard(job, ends));
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
     }
 
     pub(super) async fn units(&self) -> zbus::Result<Vec<ListedUnit>> {
@@ -161,6 +235,17 @@ impl Link {
     }
 }
 
+/// How a job ended, if that was told already.
+fn heard(job: &OwnedObjectPath, ends: &mut broadcast::Receiver<(OwnedObjectPath, String)>) -> Option<String> {
+    loop {
+        match ends.try_recv() {
+            Ok((ended, result)) if ended == *job => return Some(result),
+            Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
 fn is_refusal(error: &zbus::Error) -> bool {
     use zbus::fdo::Error::{AccessDenied, LimitsExceeded};
     matches!(error, zbus::Error::FDO(error) if matches!(**error, AccessDenied(_) | LimitsExceeded(_)))
@@ -184,6 +269,13 @@ impl News {
                     if let Some(rope) = rope.upgrade() {
                         rope.notify_one();
                     }
+                }
+            }
+            Some("JobRemoved") => {
+                let removed: zbus::Result<(u32, OwnedObjectPath, String, String)> = message.body().deserialize();
+                if let Ok((_, job, _, result)) = removed {
+                    // Nobody may be waiting.
+                    let _ = self.ends.send((job, result));
                 }
             }
             Some("NameOwnerChanged") => {

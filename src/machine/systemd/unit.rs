@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt;
-use zbus::OwnedVariant;
+use zbus::{OwnedObjectPath, OwnedVariant};
 
 /// The state of a unit, the same for all kinds of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -82,6 +82,8 @@ impl fmt::Display for MainExit {
 pub struct Unit {
     /// Its name, which is another one if it was asked for by an alias.
     pub id: String,
+    /// All its names, this one among them.
+    pub names: Vec<String>,
     /// Whether its file was found and understood: `loaded`, `not-found`, `masked`, `error`, `bad-setting`.
     pub load_state: String,
     /// Why it was not loaded.
@@ -112,6 +114,54 @@ pub struct Unit {
     pub tasks: Option<f64>,
     /// When a timer elapsed last, in seconds since the Unix epoch.
     pub last_trigger: Option<f64>,
+    /// Whether something is to be done with it already: started, stopped, …
+    pub has_job: bool,
+    /// The main process of a service that runs.
+    pub main_pid: Option<i32>,
+    /// How a service tells that it is up: `simple`, `notify`, `oneshot`, …
+    pub service_type: String,
+    /// What its last run was like.
+    pub course: Course,
+    /// How often it may be started, and within how many seconds; none where there is no such limit.
+    pub start_limit: Option<(u32, f64)>,
+}
+
+/// When a service was up last and when its main process ran, in microseconds of the monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Course {
+    /// When it ceased to be active.
+    pub left_active: Option<u64>,
+    /// When its main process was started.
+    pub main_started: Option<u64>,
+    /// When its main process ended.
+    pub main_ended: Option<u64>,
+    /// Whether it stays active when its processes have ended.
+    pub remains: bool,
+}
+
+/// Why a service does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// It has not been started since the boot, or systemd has forgotten.
+    NotStarted,
+    /// It was to be stopped before its main process ended: somebody has stopped it.
+    Stopped,
+    /// Its main process ended, and nobody had stopped it.
+    Ended,
+}
+
+impl Course {
+    /// Why it does not run; to be asked only of what does not. systemd writes down who was first: a stop makes a unit
+    /// leave its active state and ends its processes then, an end by itself comes before both.
+    pub fn rest(self) -> Rest {
+        match (self.left_active, self.main_started, self.main_ended) {
+            (_, _, Some(_)) if self.remains => Rest::Stopped,
+            // It left the active state in this run, with its main process still there.
+            (Some(left), Some(started), Some(ended)) if started <= left && left < ended => Rest::Stopped,
+            (_, _, Some(_)) => Rest::Ended,
+            _ => Rest::NotStarted,
+        }
+    }
 }
 
 impl Unit {
@@ -126,6 +176,7 @@ impl Unit {
         };
         Ok(Self {
             id: common.text("Id").unwrap_or_default(),
+            names: common.texts("Names"),
             load_state: common.text("LoadState").unwrap_or_default(),
             load_error: common.load_error().unwrap_or_default(),
             active_state: ActiveState::of(&active_word),
@@ -141,6 +192,16 @@ impl Unit {
             cpu_seconds: own.amount("CPUUsageNSec").map(|nanos| nanos / 1e9),
             tasks: own.amount("TasksCurrent"),
             last_trigger: own.time("LastTriggerUSec"),
+            start_limit: common.start_limit(),
+            has_job: common.has_job(),
+            main_pid: own.number("MainPID").and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0),
+            service_type: own.text("Type").unwrap_or_default(),
+            course: Course {
+                left_active: common.moment("ActiveExitTimestampMonotonic"),
+                main_started: own.moment("ExecMainStartTimestampMonotonic"),
+                main_ended: own.moment("ExecMainExitTimestampMonotonic"),
+                remains: own.flag("RemainAfterExit"),
+            },
         })
     }
 }
@@ -170,6 +231,34 @@ impl Properties {
         self.amount(name).filter(|micros| *micros > 0.0).map(|micros| micros / 1e6)
     }
 
+    /// Microseconds of the monotonic clock; none is systemd's word for never.
+    fn moment(&self, name: &str) -> Option<u64> {
+        self.0.get(name).and_then(|value| u64::try_from(value).ok()).filter(|micros| !matches!(*micros, 0 | u64::MAX))
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.0.get(name).and_then(|value| bool::try_from(value).ok()).unwrap_or(false)
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let value = self.0.get(name).and_then(|value| value.try_clone().ok());
+        value.and_then(|value| Vec::try_from(value).ok()).unwrap_or_default()
+    }
+
+    fn start_limit(&self) -> Option<(u32, f64)> {
+        let burst =
+            self.0.get("StartLimitBurst").and_then(|value| u32::try_from(value).ok()).filter(|burst| *burst > 0)?;
+        let interval = self.amount("StartLimitIntervalUSec").filter(|micros| *micros > 0.0)?;
+        Some((burst, interval / 1e6))
+    }
+
+    /// A job has a number that is not 0, and a path.
+    fn has_job(&self) -> bool {
+        let pair = self.0.get("Job").and_then(|value| value.try_clone().ok());
+        let pair = pair.and_then(|pair| <(u32, OwnedObjectPath)>::try_from(pair).ok());
+        pair.is_some_and(|(number, _)| number != 0)
+    }
+
     fn bytes(&self, name: &str) -> Vec<u8> {
         let value = self.0.get(name).and_then(|value| value.try_clone().ok());
         value.and_then(|value| Vec::try_from(value).ok()).unwrap_or_default()
@@ -180,5 +269,30 @@ impl Properties {
         let pair = self.0.get("LoadError").and_then(|value| value.try_clone().ok())?;
         let (_, said) = <(String, String)>::try_from(pair).ok()?;
         Some(said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_first_tells_a_stop_from_an_end_by_itself() {
+        let course =
+            |left_active, main_started, main_ended| Course { left_active, main_started, main_ended, remains: false };
+        for (course, rest) in [
+            (course(None, None, None), Rest::NotStarted),
+            (course(Some(5), Some(1), None), Rest::NotStarted),
+            (course(Some(5), Some(1), Some(6)), Rest::Stopped),
+            (course(Some(6), Some(1), Some(5)), Rest::Ended),
+            (course(Some(6), Some(1), Some(6)), Rest::Ended),
+            // It left the active state in the run before, and was not up in this one.
+            (course(Some(5), Some(7), Some(9)), Rest::Ended),
+            (course(None, Some(7), Some(9)), Rest::Ended),
+            // Its main process ended long ago, as it should.
+            (Course { remains: true, ..course(Some(9), Some(1), Some(2)) }, Rest::Stopped),
+        ] {
+            assert_eq!(course.rest(), rest, "{course:?}");
+        }
     }
 }

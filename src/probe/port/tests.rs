@@ -1,6 +1,7 @@
 //! Against sockets of the test's own, and against made-up ones where a test cannot make them.
 
 use super::*;
+use crate::machine::holders::{MAX_NAMED, Owner};
 use crate::machine::sockets::Listener;
 use crate::probe::Probe as _;
 use std::net::{TcpListener, UdpSocket};

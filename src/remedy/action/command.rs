@@ -1,10 +1,11 @@
 //! Runs a program of the user's own. Nothing of what is broken becomes a part of its arguments.
 //!
-//! What the program starts in the background lives on when it ends by itself, and is killed with it when it is cut off.
+//! It is told which incident it is for (`BANKEN_REMEDY`, `BANKEN_INCIDENT`, `BANKEN_ATTEMPT` in its environment), all of
+//! which Banken made up itself. What the program starts in the background lives on when it ends by itself, and is killed with it when it is cut off.
 
+use super::script::{Script, root};
 use super::{Context, Done, Effect, Kind, Scene, Setback, Settings};
-use crate::machine::child::{Ended, Keep, Program, in_words};
-use crate::values::{Invalid, Period, Redactor, Secret};
+use crate::values::{Invalid, Period, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -44,10 +45,6 @@ pub struct Config {
     pub timeout: Period,
 }
 
-fn root() -> PathBuf {
-    "/".into()
-}
-
 const fn default_timeout() -> Period {
     Period(Duration::from_secs(30))
 }
@@ -56,27 +53,7 @@ impl Settings for Config {
     type Action = Action;
 
     fn build(&self, _: &Context) -> Result<Action, Vec<Invalid>> {
-        let mut invalid = Vec::new();
-        if !self.argv.first().is_some_and(|program| program.starts_with('/')) {
-            let message = "a program that repairs is named by its absolute path: begin it with '/'";
-            invalid.push(Invalid::new("argv", message));
-        }
-        for (index, _) in self.argv.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
-            invalid.push(Invalid::new(format!("argv[{index}]"), "an argument cannot hold NUL"));
-        }
-        for (name, value) in &self.env {
-            if name.is_empty() || name.contains(['=', '\0']) || value.expose().contains('\0') {
-                let message = "a variable has a name without '=', and no NUL anywhere";
-                invalid.push(Invalid::new(format!("env.{name}"), message));
-            }
-        }
-        if !self.dir.is_absolute() {
-            invalid.push(Invalid::new("dir", "not an absolute path: begin it with '/'"));
-        }
-        match self.argv.split_first() {
-            Some((program, args)) if invalid.is_empty() => Ok(Action::new(self, program, args)),
-            _ => Err(invalid),
-        }
+        Script::new(&self.argv, &self.env, &self.dir).map(|script| Action { script })
     }
 
     fn timeout(&self) -> Duration {
@@ -84,50 +61,19 @@ impl Settings for Config {
     }
 }
 
-/// How much is read of what a program says; only its first line is ever shown.
-const MAX_OUTPUT: usize = 16 << 10;
-
 /// A program that is ready to be run.
 pub struct Action {
-    program: Program,
-    shown: String,
-    keep: Keep,
-    redactor: Redactor,
-}
-
-impl Action {
-    fn new(config: &Config, program: &str, args: &[String]) -> Self {
-        let env = config.env.iter().map(|(name, value)| (name.clone(), value.clone()));
-        let redactor = Redactor::hiding(config.env.values().map(|secret| secret.expose().to_owned()));
-        let room = MAX_OUTPUT.max(redactor.wanted_bytes());
-        Self {
-            program: Program::new(program).args(args).env(env).dir(&config.dir).sparing_what_it_started(),
-            shown: config.argv.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" "),
-            keep: Keep { stdout: room, stderr: room },
-            redactor,
-        }
-    }
-
-    /// What it says first; whatever fails says so in its complaints.
-    fn first_line(&self, ended: &Ended) -> Option<String> {
-        [&ended.stderr.text, &ended.stdout.text].into_iter().find_map(|text| {
-            let text = self.redactor.redact(&String::from_utf8_lossy(text)).into_owned();
-            let line = text.lines().find(|line| !line.trim().is_empty())?;
-            Some(self.redactor.excerpt(line.trim().as_bytes()))
-        })
-    }
+    script: Script,
 }
 
 impl super::Action for Action {
     async fn rehearse(&self, _: &Scene) -> Result<Vec<String>, Setback> {
-        Ok(vec![format!("would run {}", self.shown)])
+        self.script.inspect().await?;
+        Ok(vec![format!("would run {}", self.script.shown())])
     }
 
-    async fn act(&self, _: &mut Scene) -> Result<Done, Setback> {
-        let ended = self.program.run(self.keep).await?;
-        let said = self.first_line(&ended).map_or_else(String::new, |line| format!(": {line}"));
-        let words = format!("{} ended with {}{said}", self.shown, in_words(ended.status));
-        if ended.status.success() { Ok(Done::new(words)) } else { Err(Setback::Failed(words)) }
+    async fn act(&self, scene: &mut Scene) -> Result<Done, Setback> {
+        self.script.run_for(scene).await.map(Done::new)
     }
 }
 
@@ -194,6 +140,24 @@ mod tests {
             assert!(std::time::Instant::now() < deadline, "it lives on although its program was cut off");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_stands_in_an_argument_too_is_shown_nowhere() {
+        let action = built("{ argv: [ /bin/echo, --token=hush-hush-1234 ], env: { TOKEN: hush-hush-1234 } }");
+        let lines = action.rehearse(&Scene::default()).await.unwrap();
+        let done = action.act(&mut Scene::default()).await.unwrap();
+        for words in [&lines[0], &done.detail] {
+            assert!(words.contains("--token=[hidden]") && !words.contains("hush"), "{words}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_run_is_told_by_the_rehearsal_already() {
+        let action = built("{ argv: [ /nowhere/repair ] }");
+        let told = action.rehearse(&Scene::default()).await.unwrap_err();
+        assert_eq!(action.act(&mut Scene::default()).await.unwrap_err(), told);
+        assert!(matches!(told, Setback::Failed(words) if words.contains("/nowhere/repair")));
     }
 
     #[test]

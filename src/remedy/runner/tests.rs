@@ -49,12 +49,12 @@ fn planned(yaml: &str) -> (Plan, Vec<Worker>) {
 }
 
 impl Stage {
-    fn set() -> Self {
+    async fn set() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let board = Arc::new(Board::default());
         board.replace_probes(["web", "other", "third"].map(cell).into());
         let store = Store::open(folder.path(), Arc::default()).unwrap();
-        let remedies = Remedies::new(&board, Some(store), folder.path(), Arc::new(|_| None));
+        let remedies = Remedies::open(&board, Some(store), folder.path()).await;
         Self { folder, board, remedies }
     }
 
@@ -116,7 +116,7 @@ impl Stage {
     }
 
     /// The same folder after Banken was killed without a word.
-    fn killed(self) -> Self {
+    async fn killed(self) -> Self {
         let Self { folder, board, remedies } = self;
         for running in remedies.running.values() {
             running.task.abort();
@@ -131,14 +131,14 @@ impl Stage {
             }
             std::thread::yield_now();
         };
-        let remedies = Remedies::new(&board_again, Some(store), folder.path(), Arc::new(|_| None));
+        let remedies = Remedies::open(&board_again, Some(store), folder.path()).await;
         Self { folder, board: board_again, remedies }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_intent_is_on_disk_before_anything_is_done_and_the_recovery_is_verified() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     let remedy =
         stage.remedy("cp DIR/remedies/journal.jsonl DIR/seen; cp DIR/remedies/walks/x.json DIR/walk", "armed: true,");
     stage.take(remedy).await;
@@ -156,7 +156,7 @@ async fn the_intent_is_on_disk_before_anything_is_done_and_the_recovery_is_verif
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_repaired_is_not_probed_meanwhile() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     let remedy = stage.remedy("while [ ! -e DIR/go ]; do sleep 0.02; done", "armed: true,");
     stage.take(remedy).await;
     stage.runs("web", "ff").await;
@@ -168,12 +168,12 @@ async fn what_is_repaired_is_not_probed_meanwhile() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_was_begun_before_a_kill_is_not_taken_again_without_a_look() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     let line = "echo once >> DIR/done; sleep 60";
     stage.take(stage.remedy(line, "armed: true,")).await;
     stage.runs("web", "ff").await;
     stage.until("it has begun", |stage| stage.text("done") == "once\n").await;
-    let mut stage = stage.killed();
+    let mut stage = stage.killed().await;
     stage.take(stage.remedy(line, "armed: true,")).await;
     stage.until("it looks first", |stage| stage.state() == RemedyState::Verifying).await;
     assert_eq!(stage.text("done"), "once\n");
@@ -185,7 +185,7 @@ async fn a_step_that_was_begun_before_a_kill_is_not_taken_again_without_a_look()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_goes_on_to_its_end_when_a_reload_changes_its_remedy() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     let line = "while [ ! -e DIR/go ]; do sleep 0.02; done; echo end >> DIR/done";
     stage.take(stage.remedy(line, "armed: true,")).await;
     stage.runs("web", "ff").await;
@@ -201,7 +201,7 @@ async fn a_step_goes_on_to_its_end_when_a_reload_changes_its_remedy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     stage.take(stage.remedy("touch DIR/done", "")).await;
     stage.runs("web", "fff").await;
     stage.until("it says so", |stage| stage.journal().len() >= 3).await;
@@ -212,7 +212,7 @@ async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kill_switch_holds_at_the_last_moment_and_nothing_acts_without_a_journal() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     stage.take(stage.remedy("touch DIR/done", "armed: true,")).await;
     std::fs::create_dir_all(stage.path("remedies")).unwrap();
     // Set after it was last looked at, which is once a second.
@@ -234,7 +234,7 @@ async fn the_kill_switch_holds_at_the_last_moment_and_nothing_acts_without_a_jou
 
 #[tokio::test(flavor = "multi_thread")]
 async fn much_that_fails_at_once_and_our_own_faults_hold_it_back() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     stage.take(stage.remedy("touch DIR/done", "armed: true,")).await;
     stage.runs("other", "ff").await;
     stage.runs("web", "ff").await;
@@ -249,7 +249,7 @@ async fn much_that_fails_at_once_and_our_own_faults_hold_it_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_asks_for_an_attempt_and_takes_note_of_one_that_gave_up() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     stage.take(stage.remedy("echo x >> DIR/done; exit 1", "armed: true, max_attempts: 1,")).await;
     stage.runs("web", "ff").await;
     stage.until("it gives up", |stage| stage.state() == RemedyState::Exhausted).await;
@@ -267,12 +267,12 @@ async fn a_person_asks_for_an_attempt_and_takes_note_of_one_that_gave_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_remedies_of_one_host_share_one_breaker() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     let done = stage.path("done").display().to_string();
     let all = (0..12).map(|number| {
         planned(&format!(
             "{{ name: x{number:02}, when: {{ probe: web }}, armed: true, \
-               steps: [ {{ command: {{ argv: [ /bin/sh, -c, 'echo x >> {done}' ] }} }} ] }}"
+               steps: [ {{ command: {{ argv: [ /bin/sh, -c, 'echo {number} >> {done}' ] }} }} ] }}"
         ))
     });
     stage.remedies.take(all.collect(), Repair::default()).await;
@@ -291,4 +291,59 @@ async fn many_remedies_of_one_host_share_one_breaker() {
 #[test]
 fn the_folder_of_remedies_is_below_that_of_the_state() {
     assert_eq!(crate::remedy::folder(Path::new("/var/lib/banken")), Path::new("/var/lib/banken/remedies"));
+}
+
+#[tokio::test]
+async fn two_remedies_do_not_interrupt_the_same_one_after_the_other() {
+    let mut stage = Stage::set();
+    let script = stage.path("restart.sh");
+    std::fs::write(&script, format!("#!/bin/sh\necho done >> {}\n", stage.path("acted").display())).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let of = |name: &str, probe: &str, patience: &str| {
+        planned(&format!(
+            "{{ name: {name}, when: {{ probe: {probe} }}, start_grace: 1s, armed: true, \
+               steps: [ {{ service_restart: {{ argv: [ {} ], timeout: {patience} }} }} ] }}",
+            script.display()
+        ))
+    };
+    let both = vec![of("x", "web", "5s"), of("y", "other", "6s")];
+    stage.remedies.take(both, Repair::default()).await;
+    let began = Instant::now();
+    stage.runs("web", "ff").await;
+    stage.until("the first has acted", |stage| stage.text("acted").lines().count() == 1).await;
+    // It has helped, as far as the first can see.
+    stage.runs("web", "ss").await;
+    stage.runs("other", "ff").await;
+    let held = |stage: &Stage| {
+        let remedies = stage.board.remedies();
+        remedies[1].read(|record| record.suppressed[Suppression::TargetBusy as usize])
+    };
+    stage.until("the second is held back", |stage| held(stage) == 1).await;
+    assert_eq!(stage.text("acted").lines().count(), 1);
+    stage.until("the second acts after the grace of the first", |stage| stage.text("acted").lines().count() == 2).await;
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn where_everything_is_down_only_the_remedy_for_that_acts() {
+    let mut stage = Stage::set();
+    let whole = "{ all_down: [ web, other ] }, start_grace: 0s";
+    let of = |name: &str, when: &str, stage: &Stage| {
+        let line = format!("echo {name} >> {}", stage.path("acted").display());
+        planned(&format!(
+            "{{ name: {name}, when: {when}, armed: true, \
+               steps: [ {{ command: {{ argv: [ /bin/sh, -c, '{line}' ], timeout: 5s }} }} ] }}"
+        ))
+    };
+    let both = vec![of("part", "{ probe: web }", &stage), of("whole", whole, &stage)];
+    stage.remedies.take(both, Repair::default()).await;
+    stage.runs("third", "ss").await;
+    // The other one is only in doubt when the first is down for certain.
+    stage.runs("other", "f").await;
+    stage.runs("web", "ff").await;
+    let held =
+        |stage: &Stage| stage.board.remedies()[0].read(|record| record.suppressed[Suppression::SharedCause as usize]);
+    stage.until("the part is held back", |stage| held(stage) == 1).await;
+    stage.runs("other", "f").await;
+    stage.until("the whole acts", |stage| stage.text("acted") == "whole\n").await;
 }

@@ -2,7 +2,7 @@
 //! part.
 
 use super::debian::{self, adapted};
-use super::discord::Discord;
+use super::discord::{Delivery, Discord};
 use super::heard::Heard;
 use super::pace::{Pace, rule_files};
 use super::scenarios::{Begin, DISK, OF_THE_MACHINE, Places, Role, banken_yml};
@@ -57,6 +57,11 @@ scrape_configs: [ {{ job_name: banken, static_configs: [ {{ targets: [ '{banken}
         let mut heard: Vec<_> = self.discord.deliveries().iter().map(Heard::of).collect();
         heard.retain(|heard| !OF_THE_MACHINE.contains(&heard.alert.as_str()));
         heard
+    }
+
+    /// What came into one channel of Discord, which must all have been taken.
+    pub fn messages(&self, channel: &str) -> Vec<Delivery> {
+        self.discord.messages(channel)
     }
 
     /// Waits until an alert fires and is held back by a graver one.

@@ -84,7 +84,7 @@ impl Daemon {
         self.folder.path()
     }
 
-    fn socket(&self) -> String {
+    pub fn socket(&self) -> String {
         format!("unix://{}", self.folder.path().join("socket").display())
     }
 

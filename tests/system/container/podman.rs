@@ -6,7 +6,7 @@ use crate::support::{Banken, eventually};
 use std::path::PathBuf;
 use std::process::Command;
 
-struct Podman {
+pub struct Podman {
     chamber: Chamber,
     folder: tempfile::TempDir,
 }
@@ -18,7 +18,7 @@ const PROGRAMS: [&str; 8] = ["sh", "sleep", "dd", "tr", "test", "touch", "rm", "
 const WORK: &str = "trap 'exit 7' TERM; while :; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.1; done";
 
 impl Podman {
-    async fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
         std::fs::create_dir_all(image.join("bin")).unwrap();
@@ -44,12 +44,12 @@ impl Podman {
         Some(podman)
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
     /// Asks it by its own client.
-    fn ask(&self, arguments: &[&str]) -> Result<String, String> {
+    pub fn ask(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = Command::new("podman");
         command.args(["--remote", "--url"]).arg(format!("unix://{}", self.socket().display())).args(arguments);
         let output = command.env("HOME", self.folder.path()).output().unwrap();
@@ -62,11 +62,11 @@ impl Podman {
         self.ask(&["inspect", "--format", "{{.State.OOMKilled}}", name]).unwrap().trim() == "true"
     }
 
-    fn tell(&self, arguments: &[&str]) {
+    pub fn tell(&self, arguments: &[&str]) {
         self.ask(arguments).unwrap_or_else(|said| panic!("{arguments:?}: {said}\n{}", self.chamber.output()));
     }
 
-    fn run(&self, name: &str, options: &[&str], work: &str) {
+    pub fn run(&self, name: &str, options: &[&str], work: &str) {
         let mut arguments = vec!["run", "-d", "--name", name, "--network", "none", "--log-driver", "k8s-file"];
         arguments.extend(options);
         arguments.extend(["localhost/banken-test", "/bin/sh", "-c", work]);

@@ -35,6 +35,11 @@ const OPTIONS: [&str; 11] = [
 impl Browser {
     /// Opens a page and waits until it is loaded.
     pub async fn open(url: &str) -> Self {
+        Self::open_in(url, "en").await
+    }
+
+    /// The same for a reader of a language.
+    pub async fn open_in(url: &str, language: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [commands, answers] = ["commands", "answers"].map(|name| folder.path().join(name));
         for fifo in [&commands, &answers] {
@@ -54,12 +59,22 @@ impl Browser {
         let attached =
             browser.call("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true })).await;
         browser.session = Some(attached["sessionId"].as_str().unwrap().to_owned());
-        for domain in ["Page", "Runtime", "Log"] {
+        for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.call(&format!("{domain}.enable"), json!({})).await;
         }
-        browser.call("Page.navigate", json!({ "url": url })).await;
-        browser.until("document.readyState === 'complete' && location.href !== 'about:blank'").await;
+        let headers = json!({ "headers": { "Accept-Language": language } });
+        browser.call("Network.setExtraHTTPHeaders", headers).await;
+        browser.go(url).await;
         browser
+    }
+
+    /// Goes to a page and waits until it is loaded.
+    pub async fn go(&mut self, url: &str) {
+        self.call("Page.navigate", json!({ "url": url })).await;
+        let there = format!(
+            "document.readyState === 'complete' && location.href.replace(/\\/$/, '') === {url:?}.replace(/\\/$/, '')"
+        );
+        self.until(&there).await;
     }
 
     /// A method of the protocol, and what it gives.
@@ -104,6 +119,14 @@ impl Browser {
     /// The value of an expression in the page.
     pub async fn evaluate(&mut self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "returnByValue": true });
+        let answer = self.call("Runtime.evaluate", parameters).await;
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
+        answer["result"]["value"].clone()
+    }
+
+    /// The value that a promise comes to.
+    pub async fn evaluate_async(&mut self, expression: &str) -> Value {
+        let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let answer = self.call("Runtime.evaluate", parameters).await;
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         answer["result"]["value"].clone()

@@ -14,7 +14,7 @@ use zbus::{Connection, Message, MessageStream, ObjectPath, Variant};
 pub const CONFIG: &str = "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\"
  \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">
 <busconfig><type>session</type><listen>unix:path=SOCKET</listen><auth>EXTERNAL</auth>
-<policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/>
+<policy context=\"default\"><allow user=\"*\"/><allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/>
 <allow own=\"*\"/></policy></busconfig>
 ";
 
@@ -89,6 +89,8 @@ pub enum Manner {
     Hangs,
     /// Refuses with this error.
     Refuses(&'static str),
+    /// Answers, but restarts nothing and says this error.
+    RefusesRestarts(&'static str),
 }
 
 pub struct World {
@@ -186,6 +188,10 @@ fn reply(question: &Message, world: &mut World) -> Option<Message> {
             return Some(back.build(&()).unwrap());
         }
         _ if world.manner == Manner::Hangs => return None,
+        "RestartUnit" => {
+            let Manner::RefusesRestarts(error) = world.manner else { return None };
+            return Some(Message::error(&header, error).build(&"a policy says no").unwrap());
+        }
         "LoadUnit" => {
             if let Manner::Refuses(error) = world.manner {
                 return Some(Message::error(&header, error).build(&"a policy says no").unwrap());

@@ -57,6 +57,7 @@ impl Systemd {
     /// With these units, a `default.target` among them, and those that lie in `units` below the folder.
     pub async fn start_in(folder: tempfile::TempDir, wanted: &[(&str, &str)]) -> Option<Self> {
         let (units, run) = (folder.path().join("units"), folder.path().join("run"));
+        std::fs::create_dir_all(&units).unwrap();
         std::fs::create_dir(&run).unwrap();
         for (name, text) in BUS.iter().chain(wanted) {
             // What is there by default is not there here.
@@ -84,12 +85,12 @@ impl Systemd {
         }
     }
 
-    fn bus(&self) -> String {
+    pub fn bus(&self) -> String {
         format!("unix:path={}/run/bus", self.folder.path().display())
     }
 
     /// Asks by another program than ours.
-    fn ask(&self, arguments: &[&str]) -> Result<String, String> {
+    pub fn ask(&self, arguments: &[&str]) -> Result<String, String> {
         let service = "org.freedesktop.systemd1";
         let mut command = Command::new("busctl");
         command.arg(format!("--address={}", self.bus())).args(&arguments[..1]).arg(service).args(&arguments[1..]);
@@ -106,7 +107,7 @@ impl Systemd {
         self.ask(&all).unwrap_or_else(|said| panic!("{method}: {said}\n{}", self.chamber.output()));
     }
 
-    fn start_unit(&self, unit: &str) {
+    pub fn start_unit(&self, unit: &str) {
         self.tell("StartUnit", &["ss", unit, "replace"]);
     }
 

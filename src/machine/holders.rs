@@ -1,10 +1,11 @@
 //! One look at the sockets of a port and at those who hold them.
+//!
+//! Sockets are those of Banken's own network namespace. Who holds a socket of another user can be seen only with privileges.
 
-use super::PASSWD;
-use crate::machine::procfs::{Reader, effective_uid};
-use crate::machine::program::{Answer, Look as ProgramLook, Program, shown_name};
-use crate::machine::sockets::{self, Listener, Owners, Protocol, listeners};
-use crate::machine::user;
+use super::procfs::{Reader, effective_uid};
+use super::program::{Answer, Look as ProgramLook, Program, shown_name};
+use super::sockets::{self, Listener, Owners, Protocol, listeners};
+use super::user::{self, PASSWD};
 use crate::observation::Failure;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,12 +14,17 @@ use std::path::Path;
 
 /// What is looked for, ready to be handed to a thread.
 #[derive(Debug)]
-pub(super) struct Order {
-    pub(super) port: u16,
-    pub(super) protocol: Protocol,
-    pub(super) address: Option<IpAddr>,
-    pub(super) program: Option<Program>,
-    pub(super) uid: Option<u32>,
+pub struct Order {
+    /// The port.
+    pub port: u16,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Only sockets that would be given what arrives for this address.
+    pub address: Option<IpAddr>,
+    /// Who should hold it.
+    pub program: Option<Program>,
+    /// As whom it should run.
+    pub uid: Option<u32>,
 }
 
 impl fmt::Display for Order {
@@ -32,12 +38,12 @@ impl fmt::Display for Order {
 
 impl Order {
     /// Whether not everybody is right.
-    pub(super) fn names_somebody(&self) -> bool {
+    pub fn names_somebody(&self) -> bool {
         self.program.is_some() || self.uid.is_some()
     }
 
     /// Who should hold it, in words.
-    pub(super) fn expected(&self) -> String {
+    pub fn expected(&self) -> String {
         let user = self.uid.map(|uid| format!("user {}", user::called(uid, Path::new(PASSWD))));
         let program = self.program.as_ref().map(|program| match program {
             Program::Name(name) => name.clone(),
@@ -53,12 +59,13 @@ impl Order {
 
 /// A process that holds a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
-    pub(super) pid: i32,
+pub struct Owner {
+    /// Its number.
+    pub pid: i32,
     name: String,
     user: String,
     /// Whether it is whom the configuration names.
-    pub(super) expected: bool,
+    pub expected: bool,
 }
 
 impl fmt::Display for Owner {
@@ -69,27 +76,30 @@ impl fmt::Display for Owner {
 
 #[cfg(test)]
 impl Owner {
-    pub(super) fn made_up(pid: i32, name: &str, expected: bool) -> Self {
+    /// One that does not run.
+    pub fn made_up(pid: i32, name: &str, expected: bool) -> Self {
         Self { pid, name: name.into(), user: "u".into(), expected }
     }
 }
 
 /// A socket and those who hold it, as far as they may be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) listener: Listener,
-    pub(super) owners: Vec<Owner>,
+pub struct Held {
+    /// The socket.
+    pub listener: Listener,
+    /// The processes that hold it and may be seen.
+    pub owners: Vec<Owner>,
 }
 
 impl Held {
     /// Whether it is held by others than whom the configuration names. One of several is enough to be right: children
     /// inherit sockets, and systemd keeps those that it made for a service.
-    pub(super) fn is_foreign(&self) -> bool {
+    pub fn is_foreign(&self) -> bool {
         !self.owners.is_empty() && !self.owners.iter().any(|owner| owner.expected)
     }
 
     /// What is known without seeing an owner.
-    pub(super) fn made_by(&self) -> String {
+    pub fn made_by(&self) -> String {
         let by = user::called(self.listener.uid, Path::new(PASSWD));
         format!("a process that may not be seen; user {by} made the socket")
     }
@@ -97,16 +107,18 @@ impl Held {
 
 /// What one look saw.
 #[derive(Debug)]
-pub(super) struct Sight {
-    pub(super) held: Vec<Held>,
+pub struct Sight {
+    /// The sockets that were looked for.
+    pub held: Vec<Held>,
     /// On which other addresses somebody listens on this port.
-    pub(super) elsewhere: Vec<SocketAddr>,
+    pub elsewhere: Vec<SocketAddr>,
     /// How many processes did not let us see what they hold.
-    pub(super) hidden: usize,
+    pub hidden: usize,
 }
 
 impl Sight {
-    pub(super) fn why_hidden(&self) -> String {
+    /// Why an owner is not seen.
+    pub fn why_hidden(&self) -> String {
         match self.hidden {
             0 => "no process here holds it: the kernel does, or one in another pid namespace".into(),
             hidden => format!("{hidden} processes of other users are closed to Banken"),
@@ -119,7 +131,7 @@ impl Sight {
 ///
 /// # Errors
 /// [`crate::observation::Reason::Local`] when we could not look.
-pub(super) fn look(order: &Order, holders: &[i32]) -> Result<Sight, Failure> {
+pub fn look(order: &Order, holders: &[i32]) -> Result<Sight, Failure> {
     let on_port = listeners(order.protocol)?.into_iter().filter(|listener| listener.address.port() == order.port);
     let (wanted, others): (Vec<_>, Vec<_>) = on_port.partition(|listener| order.wants(listener));
     let elsewhere = others.into_iter().map(|listener| listener.address).collect();
@@ -169,4 +181,24 @@ impl Identify<'_> {
         let expected = program && self.order.uid.is_none_or(|wanted| wanted == uid);
         Ok(Some(Owner { pid, name, user: user::called(uid, Path::new(PASSWD)), expected }))
     }
+}
+
+/// A detail names no more than this many.
+pub(crate) const MAX_NAMED: usize = 4;
+
+/// Those who hold these sockets, in words.
+pub fn owners<'a>(held: impl IntoIterator<Item = &'a Held>) -> String {
+    let mut all: Vec<&Owner> = held.into_iter().flat_map(|held| &held.owners).collect();
+    // A whole family of workers holds the socket that their parent made.
+    all.sort_by_key(|owner| owner.pid);
+    all.dedup_by_key(|owner| owner.pid);
+    named(all.into_iter().map(ToString::to_string).collect())
+}
+
+/// The first few of them, and how many more there are.
+pub fn named(mut all: Vec<String>) -> String {
+    all.dedup();
+    let more = all.len().saturating_sub(MAX_NAMED);
+    all.truncate(MAX_NAMED);
+    if more > 0 { format!("{} and {more} more", all.join(", ")) } else { all.join(", ") }
 }

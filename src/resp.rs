@@ -1,7 +1,18 @@
-//! One connection to a server, and what is said on it: the Redis serialization protocol in its version 2 (RESP2).
+//! One connection to a Redis server, and what is said on it: the Redis serialization protocol in its version 2 (RESP2).
+//!
+//! It is spoken here, without a client library: of the forms of reply that are needed each is a few lines, and so a peer
+//! that speaks something else is known at its first byte, an answer has a bound before it is read, and no task goes on
+//! when whoever asked has gone.
+
+mod answer;
+mod server;
+mod veil;
+
+pub use answer::Answer;
+pub use server::{Login, Server, reason_of, there};
+pub use veil::Veil;
 
 use crate::observation::{Failure, Phase, Readings, Reason};
-use crate::values::Secret;
 use futures_util::FutureExt as _;
 use std::io;
 use std::time::Duration;
@@ -17,9 +28,6 @@ const MAX_TEXT: usize = 1 << 20;
 /// A buffer larger than this is given back after the reply.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
-/// The most characters of a peer's words in a failure.
-const MAX_SHOWN: usize = 120;
-
 /// What a connection travels over.
 trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -27,7 +35,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// What a server answers, in the forms that are needed here.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub enum Reply {
     /// `+PONG`
     Word(String),
     /// `-NOAUTH Authentication required.`
@@ -38,7 +46,7 @@ pub(super) enum Reply {
 
 /// Why there is no reply.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub enum Trouble {
     /// The connection broke.
     Broken(io::Error),
     /// The peer ended it; so many bytes of a reply had come.
@@ -49,7 +57,7 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// In words for a person.
-    pub(super) fn words(&self, veil: &Veil) -> String {
+    pub fn words(&self, veil: &Veil) -> String {
         match self {
             Trouble::Broken(error) => format!("it broke: {error}"),
             Trouble::Ended(0) => "the server closed it without a word".to_owned(),
@@ -61,7 +69,7 @@ impl Trouble {
     }
 
     /// As the end of a run.
-    pub(super) fn failure(&self, when: &str, veil: &Veil) -> Failure {
+    pub fn failure(&self, when: &str, veil: &Veil) -> Failure {
         match self {
             // A server that wants a certificate of ours says so only after the handshake (TLS 1.3).
             Trouble::Broken(error) if is_of_tls(error) => {
@@ -79,7 +87,7 @@ fn is_of_tls(error: &io::Error) -> bool {
 }
 
 /// An open connection.
-pub(super) struct Connection {
+pub struct Connection {
     stream: Box<dyn Wire>,
     /// What was read and is not yet part of a reply.
     heard: Vec<u8>,
@@ -87,25 +95,47 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+    /// Over this stream, on which nothing was said yet.
+    pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self { stream: Box::new(stream), heard: Vec::new(), opened: Instant::now() }
     }
 
-    pub(super) fn age(&self) -> Duration {
+    /// How long ago it was opened.
+    pub fn age(&self) -> Duration {
         self.opened.elapsed()
     }
 
     /// Whether nothing has come that nobody asked for, its end included.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    pub fn is_quiet(&mut self) -> bool {
         self.heard.is_empty() && self.stream.read_buf(&mut self.heard).now_or_never().is_none()
     }
 
-    /// Sends a command and waits for its reply.
-    pub(super) async fn ask(&mut self, command: &[&str], out: &mut Readings) -> Result<Reply, Trouble> {
+    /// Sends a command and waits for its reply, which is a word, a refusal or a text.
+    ///
+    /// # Errors
+    /// Why there is none; a reply of another form is [`Trouble::Strange`].
+    pub async fn ask(&mut self, command: &[&str], out: &mut Readings) -> Result<Reply, Trouble> {
+        self.exchange(command, parse, out).await
+    }
+
+    /// Sends a command and waits for its reply, of whatever form. Both may hold any bytes.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn ask_for_any(&mut self, command: &[impl AsRef<[u8]>], out: &mut Readings) -> Result<Answer, Trouble> {
+        self.exchange(command, answer::parse, out).await
+    }
+
+    async fn exchange<T>(
+        &mut self,
+        command: &[impl AsRef<[u8]>],
+        parse: Parser<T>,
+        out: &mut Readings,
+    ) -> Result<T, Trouble> {
         out.enter(Phase::Wait);
         // A server that turns us away says why and closes, so that sending fails while its reason waits to be read.
-        let sent = self.send(command).await;
-        let heard = self.hear(out).await;
+        let sent = self.send(encoded(command)).await;
+        let heard = self.hear(parse, out).await;
         out.leave();
         match (sent, heard) {
             (Err(error), Err(Trouble::Ended(0) | Trouble::Broken(_))) => Err(Trouble::Broken(error)),
@@ -113,12 +143,12 @@ impl Connection {
         }
     }
 
-    async fn send(&mut self, command: &[&str]) -> io::Result<()> {
-        self.stream.write_all(&encoded(command)).await?;
+    async fn send(&mut self, command: Vec<u8>) -> io::Result<()> {
+        self.stream.write_all(&command).await?;
         self.stream.flush().await
     }
 
-    async fn hear(&mut self, out: &mut Readings) -> Result<Reply, Trouble> {
+    async fn hear<T>(&mut self, parse: Parser<T>, out: &mut Readings) -> Result<T, Trouble> {
         loop {
             if let Some((reply, length)) = parse(&self.heard).map_err(|why| self.strange(why))? {
                 self.heard.drain(..length);
@@ -143,12 +173,15 @@ impl Connection {
     }
 }
 
+/// Takes a reply from the begin of what was heard, and says how long it was; nothing while it is not whole.
+type Parser<T> = fn(&[u8]) -> Result<Option<(T, usize)>, &'static str>;
+
 /// A command as an array of texts.
-fn encoded(command: &[&str]) -> Vec<u8> {
+fn encoded(command: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
-    for part in command {
+    for part in command.iter().map(AsRef::as_ref) {
         bytes.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
-        bytes.extend_from_slice(part.as_bytes());
+        bytes.extend_from_slice(part);
         bytes.extend_from_slice(b"\r\n");
     }
     bytes
@@ -163,11 +196,8 @@ fn parse(heard: &[u8]) -> Result<Option<(Reply, usize)>, &'static str> {
             _ => "it does not begin as a reply does",
         });
     }
-    let Some(end) = rest.iter().take(MAX_LINE).position(|byte| *byte == b'\n') else {
-        return if rest.len() >= MAX_LINE { Err("a line without an end") } else { Ok(None) };
-    };
-    let Some(line) = rest[..end].strip_suffix(b"\r") else { return Err("a line that does not end as it should") };
-    let length = 1 + end + 1;
+    let Some(line) = first_line(rest)? else { return Ok(None) };
+    let length = 1 + line.len() + 2;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     match form {
         b'+' => return Ok(Some((Reply::Word(text(line)), length))),
@@ -186,61 +216,17 @@ fn parse(heard: &[u8]) -> Result<Option<(Reply, usize)>, &'static str> {
     }
 }
 
-/// Keeps the password out of what a peer says.
-pub(super) struct Veil(Option<Vec<u8>>);
-
-impl Veil {
-    /// So many bytes of the password in a row are hidden, also where the rest was cut off. A shorter password is hidden
-    /// as a whole.
-    const ENOUGH: usize = 4;
-
-    pub(super) fn new(password: Option<&Secret>) -> Self {
-        Self(password.map(|password| password.expose().as_bytes().to_vec()).filter(|password| !password.is_empty()))
-    }
-
-    /// What a peer says: its first line, short, without control characters.
-    pub(super) fn show(&self, said: &[u8]) -> String {
-        let line = said.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
-        let line = self.hide(line);
-        let mut shown = String::new();
-        for character in String::from_utf8_lossy(&line).chars() {
-            if shown.len() >= MAX_SHOWN {
-                shown.push('…');
-                break;
-            }
-            match character {
-                '"' | '\'' => shown.push(character),
-                other => shown.extend(other.escape_debug()),
-            }
-        }
-        shown
-    }
-
-    fn hide<'a>(&self, said: &'a [u8]) -> std::borrow::Cow<'a, [u8]> {
-        let Some(secret) = &self.0 else { return said.into() };
-        let mut shown = Vec::new();
-        let mut rest = said;
-        while let Some((first, others)) = rest.split_first() {
-            let same = secret.iter().zip(rest).take_while(|(ours, theirs)| ours == theirs).count();
-            if same >= Self::ENOUGH.min(secret.len()) {
-                shown.extend_from_slice(b"[hidden]");
-                rest = &rest[same..];
-            } else {
-                shown.push(*first);
-                rest = others;
-            }
-        }
-        shown.into()
-    }
+/// The line at the begin of these bytes, once it is whole.
+fn first_line(bytes: &[u8]) -> Result<Option<&[u8]>, &'static str> {
+    let Some(end) = bytes.iter().take(MAX_LINE).position(|byte| *byte == b'\n') else {
+        return if bytes.len() >= MAX_LINE { Err("a line without an end") } else { Ok(None) };
+    };
+    bytes[..end].strip_suffix(b"\r").map(Some).ok_or("a line that does not end as it should")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn veil(password: &str) -> Veil {
-        Veil(Some(password.as_bytes().to_vec()))
-    }
 
     #[test]
     fn a_reply_is_taken_once_it_is_whole_and_not_a_byte_more() {
@@ -282,17 +268,5 @@ mod tests {
     #[test]
     fn a_command_is_sent_as_it_is_whatever_is_in_it() {
         assert_eq!(encoded(&["AUTH", "p\r\nä"]), b"*2\r\n$4\r\nAUTH\r\n$5\r\np\r\n\xc3\xa4\r\n");
-    }
-
-    #[test]
-    fn a_password_that_is_echoed_is_hidden_whole_or_cut() {
-        let veil = veil("hunter2-horse");
-        assert_eq!(veil.show(b"no hunter2-horse here"), "no [hidden] here");
-        assert_eq!(veil.show(b"args: 'hunter2' and hunter"), "args: '[hidden]' and [hidden]");
-        assert_eq!(veil.show(b"hunhunter2-horsehunter2-horse"), "hun[hidden][hidden]");
-        assert_eq!(super::Veil(Some(b"pw".to_vec())).show(b"it is pw"), "it is [hidden]");
-        assert_eq!(Veil(None).show(b"plain\r\nsecond"), "plain");
-        assert_eq!(Veil(None).show(b"\x1b[31m\xff"), "\\u{1b}[31m\u{fffd}");
-        assert!(Veil(None).show(&[b'x'; 5000]).chars().count() <= MAX_SHOWN + 1);
     }
 }

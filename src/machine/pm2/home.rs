@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// How to write it, in words.
-pub(super) fn resolve(written: &Path, passwd: &Path) -> Result<PathBuf, String> {
+pub fn resolve_home(written: &Path, passwd: &Path) -> Result<PathBuf, String> {
     let Ok(below) = written.strip_prefix("~") else {
         let wrong = "neither absolute nor below the home of Banken's user: begin it with '/' or '~/'";
         return if written.is_absolute() { Ok(written.to_owned()) } else { Err(wrong.into()) };
@@ -39,13 +39,13 @@ mod tests {
         assert_eq!((find(passwd, 100), find(passwd, 5)), (None, None));
 
         let nowhere = Path::new("/nonexistent");
-        assert_eq!(resolve(Path::new("/srv/pm2"), nowhere), Ok("/srv/pm2".into()));
+        assert_eq!(resolve_home(Path::new("/srv/pm2"), nowhere), Ok("/srv/pm2".into()));
         for wrong in ["pm2", "~bot/.pm2", "", "~/.pm2"] {
-            assert!(resolve(Path::new(wrong), nowhere).is_err(), "{wrong}");
+            assert!(resolve_home(Path::new(wrong), nowhere).is_err(), "{wrong}");
         }
         let file = tempfile::NamedTempFile::new().unwrap();
         let uid = rustix::process::geteuid().as_raw();
         std::fs::write(file.path(), format!("us:x:{uid}:0::/home/us:/bin/sh\n")).unwrap();
-        assert_eq!(resolve(Path::new("~/.pm2"), file.path()), Ok("/home/us/.pm2".into()));
+        assert_eq!(resolve_home(Path::new("~/.pm2"), file.path()), Ok("/home/us/.pm2".into()));
     }
 }
