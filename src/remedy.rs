@@ -4,3 +4,5 @@
 //! down before it is done. The actions are in [`action`], one file each.
 
 pub mod action;
+pub mod patterns_file;
+pub mod webhook;

@@ -3,6 +3,7 @@
 
 mod answered;
 pub(crate) mod file;
+mod mask;
 mod pem;
 mod quantity;
 mod redactor;
@@ -10,6 +11,7 @@ mod secret;
 mod thresholds;
 
 pub use answered::{Dated, as_number, read_time, show_age};
+pub use mask::{Masker, plain};
 pub use pem::{Certificates, PrivateKey};
 pub use quantity::{Quantity, Size, parse_size};
 pub use redactor::Redactor;

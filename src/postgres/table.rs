@@ -63,6 +63,7 @@ impl Table {
     }
 
     #[cfg(test)]
+    /// With these columns and rows, for tests.
     pub fn of(columns: &[&str], rows: &[&[Option<&str>]]) -> Self {
         let mut table = Self::new(columns.iter().map(ToString::to_string).collect());
         for row in rows {

@@ -3,7 +3,10 @@
 //! An action is one file below `action/` and one row in [`actions!`] here. From the row follow its block under `steps:`,
 //! its dispatch, its place in the JSON Schema, its label and its line in the documentation.
 
+pub mod alert;
 pub mod command;
+pub mod database_vacuum;
+pub mod log_analysis;
 
 use crate::machine::systemd::Buses;
 use crate::net::Roots;
@@ -239,7 +242,10 @@ macro_rules! actions {
 }
 
 actions! {
+    alert Alert,
     command Command,
+    database_vacuum DatabaseVacuum,
+    log_analysis LogAnalysis,
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ mod postgres;
 mod privilege;
 mod prometheus;
 mod redis;
+mod remedy;
 mod rules;
 mod scan;
 mod stage;
