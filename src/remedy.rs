@@ -8,6 +8,7 @@ pub mod action;
 mod clock;
 pub mod files;
 pub mod journal;
+pub mod patterns_file;
 mod plan;
 pub mod policy;
 pub mod requests;
