@@ -20,7 +20,7 @@ mod watching;
 pub mod webhook;
 
 pub use plan::{Condition, LogFacts, Plan, ProbeFacts, Surroundings, Trigger};
-pub use spec::{Crossed, Repair, Spec, Verify, When, Window};
+pub use spec::{Crossed, Entry, FromPatterns, Repair, Spec, Verify, When, Window};
 
 use crate::board::{Board, RemedyCell};
 use crate::state::Store;
