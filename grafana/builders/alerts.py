@@ -91,14 +91,14 @@ rows = [
     Row("Recoveries by remedies", [
         table("Time to recovery by remedy", "What Banken repaired by itself in the range of this page, from the first failure to the verified "
               "recovery. The probe's mean time to repair has the incidents too that a person ended.",
-              [Query(f"{_of_remedies('count')} > 0", scenario="remedies"),
+              [Query(f"round({_of_remedies('count')}) > 0", scenario="remedies"),
                Query(f"{_of_remedies('sum')} / ({_of_remedies('count')} > 0)", scenario="remedies")],
               "short", 12, sort=("Value #A", True), no_value="No remedy repaired anything in this range.",
               columns={"remedy": Column("Remedy"), "Value #A": Column("Recoveries", decimals=0, width=110),
                        "Value #B": Column("Mean", "s", decimals=1, width=110)}),
         lines("Time to recovery", "The mean of the recoveries of each moment, from the first failure on.",
               [Query(f"{_of_remedies('sum', '$__rate_interval')} / ({_of_remedies('count', '$__rate_interval')} > 0)", "{{remedy}}",
-                     scenario="remedies")], "s", 12, no_value="No remedy repaired anything in this range."),
+                     scenario="remedies")], "s", 12, bars=True, no_value="No remedy repaired anything in this range."),
     ]),
     Row("Trends", [
         lines("Availability of 30 days over time", "The ten probes with the least, and what is promised.",

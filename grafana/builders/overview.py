@@ -107,10 +107,10 @@ rows = [
     ]),
     Row("What Banken did by itself", [
         lines("Actions of remedies", "Actions that remedies took, by outcome. A remedy that acts again and again hides something broken.",
-              Query(f"sum by (remedy, outcome) ({increase('banken_remedy_actions_total', labels=BASE)})", "{{remedy}} {{outcome}}",
+              Query(f"sum by (remedy, outcome) ({increase('banken_remedy_actions_total', labels=BASE)}) > 0", "{{remedy}} {{outcome}}",
                     scenario="remedies"), "short", 8, 8, bars=True, decimals=0, no_value="No remedy did anything."),
         lines("Actions that were held back", "Times when a remedy would have acted and did not, by reason: dry run, cool-down, breaker …",
-              Query(f"sum by (remedy, reason) ({increase('banken_remedy_suppressed_total', labels=BASE)})", "{{remedy}} {{reason}}",
+              Query(f"sum by (remedy, reason) ({increase('banken_remedy_suppressed_total', labels=BASE)}) > 0", "{{remedy}} {{reason}}",
                     scenario="remedies"), "short", 8, 8, bars=True, decimals=0, no_value="No remedy did anything."),
         table("Remedies now", "The state of each remedy. Exhausted: it gave up, and a person is needed.",
               Query(f"max by (job, instance, remedy, state) ({sel('banken_remedy_state', labels=BASE)}) == 1", scenario="remedies"),
