@@ -85,6 +85,9 @@ const WITH_BACKUP: [&str; 2] = ["backup_and_fix_json", "database_vacuum"];
 /// The action that is told over channels.
 const ALERT: &str = "alert";
 
+/// The action whose findings are told.
+const LOG_ANALYSIS: &str = "log_analysis";
+
 impl Mapping {
     /// Every mistake that can be found without the rest of the configuration, with paths from the block on.
     pub fn mistakes(&self) -> Vec<Invalid> {
@@ -228,7 +231,8 @@ impl Translator<'_> {
             for spec in self.step(index, fix, number, action) {
                 let list = match block(&spec).map(|block| block.kind()) {
                     Some(kind) if kind.name == ALERT => &mut tells,
-                    Some(kind) if kind.effect == Effect::Looks && acts.is_empty() => &mut looks,
+                    // What it finds out is told. Whatever else only looks keeps its place: what follows may go by it.
+                    Some(kind) if kind.name == LOG_ANALYSIS => &mut looks,
                     _ => &mut acts,
                 };
                 if !list.contains(&spec) {
