@@ -47,6 +47,9 @@ impl Dialer {
     }
 
     /// Connects and logs in.
+    ///
+    /// # Errors
+    /// Why that failed, without our secrets.
     pub async fn open(&self, out: &mut Readings) -> Result<Session, Failure> {
         let notes_before = out.notes().len();
         let wire = match &self.target.place {

@@ -95,6 +95,9 @@ impl Session {
     }
 
     /// Whether the server answers at all.
+    ///
+    /// # Errors
+    /// Why it does not.
     pub async fn ping(&mut self, dialer: &Dialer) -> Result<(), Failure> {
         let Self { client, connection, last_words, .. } = self;
         let secrets = &dialer.secrets;
@@ -112,6 +115,9 @@ impl Session {
 
     /// Carries out a statement that changes something, outside of a transaction, and gives the warnings that came with it:
     /// what a server skips it only warns of. A limit of time is the caller's to set.
+    ///
+    /// # Errors
+    /// What came of it instead.
     pub async fn order(&mut self, what: &str, sql: &str, dialer: &Dialer) -> Result<Vec<DbError>, Trouble> {
         if let Some(error) = self.last_words.take() {
             self.is_sound = false;
@@ -131,6 +137,9 @@ impl Session {
 
     /// Asks in a read-only transaction of its own, which the server ends by itself before our time is up: nothing of a
     /// run that was cut off goes on there.
+    ///
+    /// # Errors
+    /// Why there is no answer.
     pub async fn ask(&mut self, question: &Question<'_>, dialer: &Dialer) -> Result<Table, Trouble> {
         if let Some(error) = self.last_words.take() {
             self.is_sound = false;

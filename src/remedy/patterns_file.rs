@@ -8,7 +8,7 @@ mod tests;
 
 use super::action::{Block, Effect, KINDS, Spec};
 use crate::logs::{AutoFix, Fix, FixAction, FixConfig, PatternFile};
-use crate::values::Invalid;
+use crate::values::{Invalid, plain};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -85,6 +85,9 @@ const WITH_BACKUP: [&str; 2] = ["backup_and_fix_json", "database_vacuum"];
 /// The action that is told over channels.
 const ALERT: &str = "alert";
 
+/// The action whose findings are told.
+const LOG_ANALYSIS: &str = "log_analysis";
+
 impl Mapping {
     /// Every mistake that can be found without the rest of the configuration, with paths from the block on.
     pub fn mistakes(&self) -> Vec<Invalid> {
@@ -147,7 +150,7 @@ pub fn translate(file: &AutoFix, mapping: &Mapping) -> (Vec<Translated>, Vec<Dif
             continue;
         }
         acts |= steps.iter().filter_map(block).any(|block| copies_nothing(&block));
-        let name = translator.unique_name(&fix.id, &remedies);
+        let name = unique_name(&fix.id, &remedies);
         remedies.push(Translated { pattern: fix.id.clone(), name, steps, max_attempts, retry_delay, cooldown });
     }
     if acts && file.config.backup_before_fix {
@@ -228,7 +231,8 @@ impl Translator<'_> {
             for spec in self.step(index, fix, number, action) {
                 let list = match block(&spec).map(|block| block.kind()) {
                     Some(kind) if kind.name == ALERT => &mut tells,
-                    Some(kind) if kind.effect == Effect::Looks && acts.is_empty() => &mut looks,
+                    // What it finds out is told. Whatever else only looks keeps its place: what follows may go by it.
+                    Some(kind) if kind.name == LOG_ANALYSIS => &mut looks,
                     _ => &mut acts,
                 };
                 if !list.contains(&spec) {
@@ -316,11 +320,11 @@ impl Translator<'_> {
             }
             return told;
         }
-        let key = kind.escape_default();
+        let key = plain(kind, MAX_VALUE);
         let words = match service {
             Some(service) => format!(
                 "the service {service:?} is not mapped, so nothing is done: add services: {{ {}: {{ service_restart: … }} }}",
-                service.escape_default()
+                plain(service, MAX_VALUE)
             ),
             None if KNOWN.contains(&kind) => {
                 format!("it is not said with what, so nothing is done: add steps: {{ {key}: {{ {key}: … }} }}")
@@ -333,17 +337,18 @@ impl Translator<'_> {
         self.differs(fix, index, Some(number), words);
         Vec::new()
     }
+}
 
-    fn unique_name(&self, id: &str, others: &[Translated]) -> String {
-        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-');
-        let name: String = id.chars().map(|c| c.to_ascii_lowercase()).map(|c| if legal(c) { c } else { '-' }).collect();
-        let name = name.trim_start_matches(['-', '_', '.']);
-        let name = if name.is_empty() { "pattern" } else { name };
-        let taken = |name: &str| others.iter().any(|other| other.name == name);
-        let numbered = (2..).map(|number| format!("{name}-{number}"));
-        let mut names = std::iter::once(name.to_owned()).chain(numbered);
-        names.find(|name| !taken(name)).unwrap_or_else(|| name.to_owned())
-    }
+/// A name of a remedy for a pattern, which no other one has.
+fn unique_name(id: &str, others: &[Translated]) -> String {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-');
+    let name: String = id.chars().map(|c| c.to_ascii_lowercase()).map(|c| if legal(c) { c } else { '-' }).collect();
+    let name = name.trim_start_matches(['-', '_', '.']);
+    let name = if name.is_empty() { "pattern" } else { name };
+    let taken = |name: &str| others.iter().any(|other| other.name == name);
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    names.find(|name| !taken(name)).unwrap_or_else(|| name.to_owned())
 }
 
 /// The types of action that such files know (`error_patterns.json`, "available action types").
@@ -367,5 +372,5 @@ pub const KNOWN: [&str; 13] = [
 const MAX_VALUE: usize = 60;
 
 fn short(value: &serde_json::Value) -> String {
-    crate::values::plain(&value.to_string(), MAX_VALUE)
+    plain(&value.to_string(), MAX_VALUE)
 }

@@ -100,10 +100,10 @@ mod tests {
             ("key AKIAABCDEFGHIJKLMNOP used", "key [hidden] used"),
         ];
         for (text, expected) in cases {
-            let masked = masker.mask(text);
-            assert!(!masked.contains("hunter2") && !masked.contains("AKIA"), "{masked}");
+            let told = masker.mask(text);
+            assert!(!told.contains("hunter2") && !told.contains("AKIA"), "{told}");
             if !text.starts_with("Authorization") {
-                assert_eq!(masked, expected);
+                assert_eq!(told, expected);
             }
         }
         for text in ["12 tokens were counted", "HTTP/1.1\" 500 12", "the secretary said: no", "no password given"] {

@@ -166,7 +166,7 @@ impl Walk<'_> {
         if self.found.iter().any(|known| known.identity == identity) {
             return;
         }
-        let modified = (found.st_mtime, found.st_mtime_nsec as i64);
+        let modified = (found.st_mtime, found.st_mtime_nsec.cast_signed());
         self.found.push(Candidate { modified, folder: Rc::clone(folder), name, path: place, identity });
         self.found.sort_by_key(|candidate| std::cmp::Reverse(candidate.modified));
         self.found.truncate(self.most);
@@ -243,10 +243,9 @@ mod tests {
         let all = look(&[format!("{}/logs/**/*.log*", folder.path().display())], 100).unwrap();
         let texts: Vec<_> = all.iter().map(|file| String::from_utf8_lossy(&file.text).into_owned()).collect();
         assert_eq!(texts, ["logs/a.log\n", "logs/b.log\n", "logs/deep/c.log\n"]);
-        for name in ["logs/link.log", "logs/fifo.log", "logs/none.log", "logs/deep/away/*.log", "logs/deep/*/../x.log"]
-        {
+        for name in ["logs/link.log", "logs/fifo.log", "logs/none.log", "logs/d*/away/*.log", "logs/d*/er/../x.log"] {
             let failure = look(&[at(name).display().to_string()], 100).unwrap_err();
-            assert!(failure.detail.contains(name.split("/*").next().unwrap()), "{name}: {failure}");
+            assert!(failure.detail.contains(name), "{name}: {failure}");
         }
     }
 

@@ -35,7 +35,7 @@ pub static KIND: Kind = Kind {
       from: banken@example.org
       to: [ admin@example.org ]
       username: banken
-      password: { file: /dev/null }
+      password: ${SMTP_PASSWORD}                    # or: { file: /run/secrets/smtp }
 ",
     effect: Effect::Looks,
 };

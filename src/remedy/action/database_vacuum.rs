@@ -77,7 +77,7 @@ impl Settings for Config {
             |key: &str, mistakes: Vec<Invalid>| mistakes.into_iter().map(|m| m.within(key)).collect::<Vec<_>>();
         let built = match (&self.postgres, &self.sqlite) {
             (Some(config), None) => postgres::Tables::build(config, limits, context)
-                .map(Action::Postgres)
+                .map(|tables| Action::Postgres(Box::new(tables)))
                 .map_err(|m| within("postgres", m)),
             (None, Some(config)) => {
                 sqlite::Database::build(config, limits, context).map(Action::Sqlite).map_err(|m| within("sqlite", m))
@@ -111,7 +111,7 @@ struct Limits {
 /// A database that can be vacuumed.
 pub enum Action {
     /// Tables of PostgreSQL.
-    Postgres(postgres::Tables),
+    Postgres(Box<postgres::Tables>),
     /// A file of SQLite.
     Sqlite(sqlite::Database),
 }

@@ -16,7 +16,8 @@ fn names(steps: &[Spec]) -> Vec<&'static str> {
 }
 
 fn words(differences: &[Difference]) -> String {
-    differences.iter().map(|it| format!("{} {}: {}\n", it.pattern, it.path, it.words)).collect()
+    let lines: Vec<_> = differences.iter().map(|it| format!("{} {}: {}", it.pattern, it.path, it.words)).collect();
+    lines.join("\n")
 }
 
 const USERS_FILE: &str = include_str!("../../../tests/fixtures/logs/error_patterns.json");

@@ -41,7 +41,7 @@ async fn the_shipped_alertmanager_routes_it_by_its_severity_and_hears_of_it_once
         assert!(alert["endsAt"].as_str() > alert["updatedAt"].as_str(), "{alert:#}");
         assert!(alert["annotations"]["description"].as_str().unwrap().contains("http_5xx 12×"), "{alert:#}");
     }
-    let message = &office.until("discord_webhook_critical", 1).await[0];
+    let message = &office.until("critical", 1).await[0];
     assert!(message.title().contains("BankenRemedyAlert"), "{message:#?}");
     assert!(message.description().contains("probe dashboard is unhealthy"), "{message:#?}");
 }

@@ -29,7 +29,7 @@ class Keeper:
 
 
 def authenticate(server, session, envelope, mechanism, data):
-    return AuthResult(success=data.login == b"banken" and data.password == b"correct-horse")
+    return AuthResult(handled=False, success=data.login == b"banken" and data.password == b"correct-horse")
 
 
 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -43,7 +43,7 @@ impl Post {
         let long = Some(path).filter(|path| path.len() >= SHORTEST_SECRET);
         let secrets = parts.chain(long).map(str::to_owned);
         let secrets = secrets.chain(headers.values().map(|value| value.expose().to_owned()));
-        let secrets = secrets.chain(auth.into_iter().flat_map(|auth| auth.secrets()));
+        let secrets = secrets.chain(auth.into_iter().flat_map(Auth::secrets));
         // A type of content is no secret, and would make holes in sentences.
         let redactor = Redactor::hiding(secrets.filter(|text| text != "application/json"));
         let post = Self {

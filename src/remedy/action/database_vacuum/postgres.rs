@@ -85,7 +85,7 @@ impl fmt::Display for Table {
 /// Tables that can be vacuumed.
 pub struct Tables {
     dialer: Dialer,
-    tables: Vec<Table>,
+    named: Vec<Table>,
     analyze: bool,
     skip_locked: bool,
     limits: Limits,
@@ -117,7 +117,7 @@ impl Tables {
         }
         match Dialer::build(&config.url, config.tls.as_ref(), config.ip, &context.roots) {
             Ok(dialer) if invalid.is_empty() => {
-                Ok(Self { dialer, tables, analyze: config.analyze, skip_locked: config.skip_locked, limits })
+                Ok(Self { dialer, named: tables, analyze: config.analyze, skip_locked: config.skip_locked, limits })
             }
             Ok(_) => Err(invalid),
             Err(mistakes) => {
@@ -139,7 +139,7 @@ impl Tables {
             }
             line
         };
-        Ok(self.tables.iter().zip(&found).map(line).collect())
+        Ok(self.named.iter().zip(&found).map(line).collect())
     }
 
     /// Vacuums each table; one that is locked is left alone, and the others are not.
@@ -148,7 +148,7 @@ impl Tables {
         let (mut session, found) = self.look(deadline).await?;
         let mut done = Vec::new();
         let mut locked = Vec::new();
-        for (table, found) in self.tables.iter().zip(&found) {
+        for (table, found) in self.named.iter().zip(&found) {
             match self.vacuum_one(&mut session, table, deadline).await {
                 Ok(()) => done.push(format!("{table} ({}, {} dead rows before)", shown(found.size), found.dead)),
                 Err(Setback::Busy(_)) => locked.push(table.to_string()),
@@ -182,7 +182,7 @@ impl Tables {
             out.begin(deadline, None);
             let mut session = self.dialer.open(&mut out).await?;
             let mut found = Vec::new();
-            for table in &self.tables {
+            for table in &self.named {
                 found.push(self.find(&mut session, table, deadline).await?);
             }
             Ok((session, found))

@@ -182,6 +182,7 @@ async fn what_is_not_exactly_one_file_of_ours_is_refused() {
     assert!(matches!(&outcome, Err(Setback::Refused(said)) if said.contains("everybody")), "{outcome:?}");
 }
 
+#[allow(clippy::disallowed_methods, reason = "the writer has a thread of its own")]
 #[tokio::test]
 async fn writers_at_the_same_time_lose_nothing() {
     let scenery = Scenery::new();

@@ -36,13 +36,12 @@ fn time_of(line: &[u8], forms: &Regex) -> Option<f64> {
     let found = forms.captures(&line[..line.len().min(WITHIN)])?;
     let number = |group: usize| std::str::from_utf8(found.get(group)?.as_bytes()).ok()?.parse::<i16>().ok();
     let small = |group: usize| number(group).and_then(|number| i8::try_from(number).ok());
-    let (year, month, day) = match number(1) {
-        Some(year) => (year, small(2)?, small(3)?),
-        None => {
-            let month = found.get(5)?.as_bytes();
-            let month = MONTHS.iter().position(|known| *known == month)? + 1;
-            (number(6)?, i8::try_from(month).ok()?, small(4)?)
-        }
+    let (year, month, day) = if let Some(year) = number(1) {
+        (year, small(2)?, small(3)?)
+    } else {
+        let month = found.get(5)?.as_bytes();
+        let month = MONTHS.iter().position(|known| *known == month)? + 1;
+        (number(6)?, i8::try_from(month).ok()?, small(4)?)
     };
     let day = Date::new(year, month, day).ok()?;
     let at: DateTime = day.to_datetime(Time::new(small(7)?, small(8)?, small(9)?.min(59), 0).ok()?);

@@ -92,6 +92,7 @@ fn copy(from: &Connection, to: &Path, ending: &Ending) -> Result<(), Trouble> {
     copy.close().map_err(|(_, error)| Trouble::Sqlite(error))
 }
 
+#[allow(clippy::disallowed_methods, reason = "this is a thread for blocking work, and nobody else's")]
 fn copy_pages(from: &Connection, to: &mut Connection, ending: &Ending) -> Result<(), Trouble> {
     let backup = Backup::new(from, to)?;
     loop {
