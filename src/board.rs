@@ -17,7 +17,7 @@ pub mod report;
 
 pub use blame::{Blame, Dependency};
 pub use histogram::Histogram;
-pub use history::{History, Latency, Point, Uptime, Window};
+pub use history::{History, Latency, Packer, Point, Uptime, Window};
 pub use job_cell::{
     EndedRun, JOB_BOUNDS, JOB_DURATION, JobCell, JobDescriptor, JobRecord, JobResult, RUNS_KEPT, RunningRun,
 };

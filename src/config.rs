@@ -71,7 +71,7 @@ struct Document {
     /// Work that is reported by whoever does it.
     jobs: Vec<jobs::Spec>,
     /// What is repaired, when, and how.
-    remedies: Vec<remedy::Spec>,
+    remedies: Vec<remedy::Entry>,
     /// What holds for all remedies: the kill switch, maintenance windows.
     repair: Repair,
 }

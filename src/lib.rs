@@ -17,6 +17,7 @@ pub mod machine;
 pub mod metrics;
 pub mod net;
 pub mod observation;
+pub mod postgres;
 pub mod probe;
 pub mod remedy;
 pub mod resp;

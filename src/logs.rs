@@ -9,11 +9,17 @@ mod container;
 mod intake;
 mod journald;
 mod patterns;
+mod recent;
 mod stream;
 mod tail;
 
+pub use container::Config as ContainerConfig;
 pub use intake::{Heard, Listener, excerpt};
-pub use patterns::{Hook, PatternFile, Patterns, Rule, Scanned, Source as PatternSource};
+pub use journald::Config as JournaldConfig;
+pub use patterns::{
+    AutoFix, Fix, FixAction, FixConfig, Hook, PatternFile, Patterns, Rule, Scanned, Source as PatternSource,
+};
+pub use recent::{Ask, Recent, Recently};
 
 use crate::board::{LOG_SIZE, LogCell, LogDescriptor};
 use crate::health::Limit;

@@ -8,6 +8,7 @@ pub mod action;
 mod clock;
 pub mod files;
 pub mod journal;
+pub mod patterns_file;
 mod plan;
 pub mod policy;
 pub mod requests;
@@ -19,7 +20,7 @@ mod watching;
 pub mod webhook;
 
 pub use plan::{Condition, LogFacts, Plan, ProbeFacts, Surroundings, Trigger};
-pub use spec::{Crossed, Repair, Spec, Verify, When, Window};
+pub use spec::{Crossed, Entry, FromPatterns, Repair, Spec, Verify, When, Window};
 
 use crate::board::{Board, RemedyCell};
 use crate::state::Store;

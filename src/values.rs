@@ -3,6 +3,7 @@
 
 mod answered;
 pub(crate) mod file;
+mod mask;
 mod mode;
 mod pem;
 mod quantity;
@@ -11,6 +12,7 @@ mod secret;
 mod thresholds;
 
 pub use answered::{Dated, as_number, read_time, show_age};
+pub use mask::{Masker, plain};
 pub use mode::FileMode;
 pub use pem::{Certificates, PrivateKey};
 pub use quantity::{Quantity, Size, parse_size};

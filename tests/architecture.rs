@@ -13,16 +13,30 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("net", &["observation", "values"]),
     ("fetch", &["net", "values", "observation"]),
     ("resp", &["net", "values", "observation"]),
+    ("postgres", &["net", "values", "observation"]),
     ("machine", &["values", "observation"]),
     ("exposition", &[]),
-    ("probe", &["observation", "values", "health", "net", "fetch", "resp", "machine", "exposition"]),
+    ("probe", &["observation", "values", "health", "net", "fetch", "resp", "postgres", "machine", "exposition"]),
     ("board", &["health", "observation"]),
     ("state", &["board"]),
     ("logs", &["state", "board", "machine", "values", "health", "observation"]),
     ("jobs", &["state", "board", "values", "health", "observation"]),
     (
         "remedy",
-        &["logs", "jobs", "state", "board", "machine", "resp", "fetch", "net", "values", "health", "observation"],
+        &[
+            "logs",
+            "jobs",
+            "state",
+            "board",
+            "machine",
+            "resp",
+            "postgres",
+            "fetch",
+            "net",
+            "values",
+            "health",
+            "observation",
+        ],
     ),
     ("metrics", &["machine", "board", "health", "observation"]),
     ("schedule", &["probe", "board", "health", "observation"]),
@@ -131,6 +145,26 @@ fn nothing_imports_upward() {
     }
     assert!(files.len() > 30, "the source was not found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What changes something on this machine, as it is written where it is called.
+const CHANGES: [&str; 3] = ["machine::pidfd", "machine::supervisor", "Restarted"];
+
+#[test]
+fn only_actions_change_what_runs_on_this_machine() {
+    let mut files = Vec::new();
+    source_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let mut users = 0;
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        let changes = CHANGES.iter().find(|change| text.contains(**change));
+        match (room_of(file).as_deref(), changes) {
+            (Some("machine"), _) | (_, None) => {}
+            (Some("remedy"), Some(_)) => users += 1,
+            (_, Some(change)) => panic!("{} uses {change}, which only actions may", file.display()),
+        }
+    }
+    assert!(users >= 3, "the actions were not found");
 }
 
 #[test]

@@ -38,7 +38,7 @@ def main():
         ]:
             browser = Browser(language)
             browser.open(options.page)
-            browser.until("document.querySelector('main').className === 'unhealthy'", patience=60)
+            browser.until("document.querySelector('#probe-ticker .badge').textContent.includes('✗')", patience=60)
             if path != "/":
                 browser.open(options.page + path)
             browser.screen(*screen, scheme)

@@ -1,6 +1,6 @@
 //! What survives a restart of the probes' past, and the folder in which all state is kept.
 
-use crate::board::{Board, Past, ProbeCell};
+use crate::board::{Board, Packer, Past, ProbeCell};
 use crate::observation::unix_now;
 use crate::state::{Loaded, Store};
 use std::collections::HashMap;
@@ -46,6 +46,7 @@ pub struct Keeper {
     store: Option<Store>,
     /// What was saved before this start and no probe has taken over yet.
     pasts: HashMap<String, Past>,
+    packer: Packer,
     saving: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
@@ -55,7 +56,7 @@ impl Keeper {
         let reading = store.clone();
         // A file may be large, and its disk slow.
         let loaded = tokio::task::spawn_blocking(move || reading.as_ref().map(load).unwrap_or_default()).await;
-        Self { store, pasts: loaded.unwrap_or_default(), saving: None }
+        Self { store, pasts: loaded.unwrap_or_default(), packer: Packer::default(), saving: None }
     }
 
     /// Gives a cell without a past what was saved of a probe of its name and kind.
@@ -64,7 +65,7 @@ impl Keeper {
         if let Some(past) = self.pasts.remove(&descriptor.name)
             && past.kind == descriptor.kind
         {
-            cell.restore(&past);
+            cell.restore(&past, &mut self.packer);
         }
     }
 
@@ -107,8 +108,9 @@ async fn save_all(board: Arc<Board>, store: Store, mut stopped: watch::Receiver<
 
 /// It is not counted among the saves on which logs and jobs rely: a history that is lost is no reason to wake anybody.
 fn save(board: &Board, store: &Store, at: f64, now: Instant) -> std::io::Result<()> {
+    let mut packer = Packer::default();
     for (number, cells) in board.probes().chunks(PROBES_PER_FILE).enumerate() {
-        let pasts: Vec<Past> = cells.iter().map(|cell| cell.past(at, now)).collect();
+        let pasts: Vec<Past> = cells.iter().map(|cell| cell.past(at, now, &mut packer)).collect();
         store.save_uncounted(&file(number), &pasts)?;
     }
     Ok(())

@@ -8,7 +8,7 @@
 mod packed;
 mod ring;
 
-pub use packed::Packed;
+pub use packed::{Packed, Packer};
 
 use crate::health::{Incident, Status};
 use ring::{Ring, Share, Slot};

@@ -1,10 +1,12 @@
 //! What of a probe survives a restart: its history, its last failures, its changes of state.
 
-use super::history::Packed;
+use super::Descriptor;
+use super::history::{History, Packed, Packer};
 use super::record::{Change, FailedRun, Record};
 use crate::health::Status;
 use crate::observation::{Failure, Phase, Reason};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The past of a probe as it is saved.
@@ -40,20 +42,34 @@ struct SavedChange {
     failure: Option<(String, String)>,
 }
 
+/// A copy of what is to be saved, so that nobody waits while it is packed.
+pub(super) struct Memory {
+    history: History,
+    failures: VecDeque<FailedRun>,
+    changes: VecDeque<Change>,
+}
+
+impl Memory {
+    pub(super) fn of(record: &Record) -> Self {
+        let Record { history, recent_failures, changes, .. } = record;
+        Self { history: history.clone(), failures: recent_failures.clone(), changes: changes.clone() }
+    }
+}
+
 impl Past {
-    pub(super) fn of(name: &str, kind: &str, record: &Record) -> Self {
+    pub(super) fn of(descriptor: &Descriptor, memory: &Memory, packer: &mut Packer) -> Self {
         Self {
-            name: name.to_owned(),
-            kind: kind.to_owned(),
-            history: Packed::of(&record.history),
-            failures: record.recent_failures.iter().map(SavedFailure::of).collect(),
-            changes: record.changes.iter().map(SavedChange::of).collect(),
+            name: descriptor.name.clone(),
+            kind: descriptor.kind.to_owned(),
+            history: packer.pack(&memory.history),
+            failures: memory.failures.iter().map(SavedFailure::of).collect(),
+            changes: memory.changes.iter().map(SavedChange::of).collect(),
         }
     }
 
     /// What can be understood of it; another version may have other words.
-    pub(super) fn restore(&self, record: &mut Record) {
-        record.history = self.history.unpack().unwrap_or_default();
+    pub(super) fn restore(&self, record: &mut Record, packer: &mut Packer) {
+        record.history = packer.unpack(&self.history).unwrap_or_default();
         record.recent_failures = self.failures.iter().filter_map(SavedFailure::restore).collect();
         record.changes = self.changes.iter().filter_map(SavedChange::restore).collect();
         record.bound();

@@ -1,6 +1,7 @@
 //! The cell of one probe.
 
-use super::{Blame, Dependency, Past, Record};
+use super::past::Memory;
+use super::{Blame, Dependency, Packer, Past, Record};
 use crate::health::{Limit, Policy, Transition, Verdict};
 use crate::observation::{Audience, Family, Labels, Observation, Reading, Readings, Reason};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -184,13 +185,14 @@ impl ProbeCell {
     }
 
     /// What of it survives a restart.
-    pub fn past(&self, at: f64, now: Instant) -> Past {
-        self.read_at(at, now, |record| Past::of(&self.descriptor.name, self.descriptor.kind, record))
+    pub fn past(&self, at: f64, now: Instant, packer: &mut Packer) -> Past {
+        let memory = self.read_at(at, now, Memory::of);
+        Past::of(&self.descriptor, &memory, packer)
     }
 
     /// Gives a cell that has not seen a run the past that was saved for it.
-    pub fn restore(&self, past: &Past) {
-        past.restore(&mut self.locked());
+    pub fn restore(&self, past: &Past, packer: &mut Packer) {
+        past.restore(&mut self.locked(), packer);
     }
 
     /// A record is changed by assignments only, so a panic elsewhere leaves it whole.

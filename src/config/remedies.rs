@@ -6,7 +6,8 @@ use crate::health::{Levels, Limit};
 use crate::jobs;
 use crate::logs;
 use crate::remedy::action::{Context, Worker};
-use crate::remedy::{LogFacts, Plan, ProbeFacts, Surroundings};
+use crate::remedy::patterns_file::Difference;
+use crate::remedy::{Entry, LogFacts, Plan, ProbeFacts, Surroundings};
 use crate::values::Invalid;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,29 +23,45 @@ impl Checked<'_> {
         let backups = crate::remedy::folder(&document.state_dir).join("backups");
         let context = Context { backups, ..Context::default() };
         let mut plans = Vec::new();
-        let mut names = HashMap::new();
-        for (index, spec) in document.remedies.iter().enumerate() {
+        let mut names: HashMap<String, usize> = HashMap::new();
+        for (index, entry) in document.remedies.iter().enumerate() {
             let index = self.positions.original_index("remedies", index);
             let path = format!("remedies[{index}]");
-            self.unique(("remedy", "remedies"), &mut names, &spec.name, index);
-            match spec.plan(&surroundings, &context) {
-                Ok((plan, workers)) => {
-                    for warning in plan.warnings() {
-                        let warning = warning.within(&path);
-                        self.warnings.push(self.positions.problem(&warning.path, warning.message));
+            let specs = match entry {
+                Entry::One(spec) => vec![spec.clone()],
+                Entry::FromPatterns(many) => match many.specs() {
+                    Ok((specs, differences)) => {
+                        self.explain(&path, &differences);
+                        specs
                     }
-                    plans.push((plan, workers));
+                    Err(invalid) => {
+                        self.wrong(&path, invalid);
+                        continue;
+                    }
+                },
+            };
+            for spec in specs {
+                self.unique(("remedy", "remedies"), &mut names, &spec.name, index);
+                match spec.plan(&surroundings, &context) {
+                    Ok((plan, workers)) => {
+                        for warning in plan.warnings() {
+                            let warning = warning.within(&path);
+                            self.warnings.push(self.positions.problem(&warning.path, warning.message));
+                        }
+                        plans.push((plan, workers));
+                    }
+                    Err(invalid) => self.wrong(&path, invalid),
                 }
-                Err(invalid) => self.wrong(&path, invalid),
             }
         }
-        self.windows(document);
+        let mut names: Vec<_> = names.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        self.windows(document, &names);
         plans
     }
 
     /// A window that names nobody by mistake would hold back nobody.
-    fn windows(&mut self, document: &Document) {
-        let names: Vec<_> = document.remedies.iter().map(|spec| spec.name.as_str()).collect();
+    fn windows(&mut self, document: &Document, names: &[&str]) {
         for (index, window) in document.repair.maintenance.iter().enumerate() {
             let at = self.positions.original_index("repair.maintenance", index);
             let unknown = window.remedies.iter().enumerate().filter(|(_, name)| !names.contains(&name.as_str()));
@@ -57,6 +74,15 @@ impl Checked<'_> {
                 Invalid::new(format!("remedies[{position}]"), format!("there is no remedy {name:?}: {known}"))
             });
             self.wrong(&format!("repair.maintenance[{at}]"), mistakes.collect());
+        }
+    }
+
+    /// Where the remedies of a file of patterns differ from what the file says.
+    fn explain(&mut self, path: &str, differences: &[Difference]) {
+        for Difference { pattern, path: place, words } in differences {
+            let pattern = if pattern.is_empty() { String::new() } else { format!(" ({pattern})") };
+            let message = format!("of the file, {place}{pattern}: {words}");
+            self.warnings.push(self.positions.problem(&format!("{path}.from_patterns.file"), message));
         }
     }
 

@@ -90,16 +90,21 @@ fn expand(text: &str, lookup: &impl Fn(&str) -> Option<String>) -> Result<String
 /// Lets relative paths in blocks of the form `{ file: PATH }` begin at the folder of the configuration, so that it means
 /// the same wherever Banken is started.
 pub fn resolve_files(value: &mut Value, folder: &Path) {
+    resolve(value, folder, false);
+}
+
+/// A path stands below `file`, alone or beside the other keys of a block that is made of a file.
+fn resolve(value: &mut Value, folder: &Path, names_file: bool) {
     match value {
-        Value::Sequence(sequence) => sequence.iter_mut().for_each(|element| resolve_files(element, folder)),
+        Value::Sequence(sequence) => sequence.iter_mut().for_each(|element| resolve(element, folder, false)),
         Value::Mapping(mapping) => {
-            let only_file = mapping.len() == 1;
+            let names_file = names_file || mapping.len() == 1;
             for (key, element) in mapping.iter_mut() {
                 match element {
-                    Value::String(path) if only_file && key.as_str() == Some("file") => {
+                    Value::String(path) if names_file && key.as_str() == Some("file") => {
                         *path = folder.join(&*path).display().to_string();
                     }
-                    other => resolve_files(other, folder),
+                    other => resolve(other, folder, key.as_str() == Some("from_patterns")),
                 }
             }
         }

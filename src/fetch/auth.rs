@@ -36,7 +36,7 @@ impl Basic {
 
 impl Auth {
     /// Every text that must not be shown.
-    pub(super) fn secrets(&self) -> Vec<String> {
+    pub fn secrets(&self) -> Vec<String> {
         let mut secrets: Vec<String> = self.bearer.iter().map(|token| token.expose().to_owned()).collect();
         secrets.extend(self.basic.iter().flat_map(|basic| [basic.token(), basic.password.expose().to_owned()]));
         secrets

@@ -6,6 +6,7 @@ mod ledger;
 use super::From;
 use super::checkpoint::{Keeper, Start};
 use super::intake::Intake;
+use super::recent::Ask;
 use super::stream::{self, Batch, End, Incidents, Sink, Stream, pump, unless_stopped};
 use crate::machine::docker::{Answer, DEFAULT_SOCKET, Docker, Inspected, Logs, check_name};
 use crate::observation::{Failure, Reason};
@@ -65,6 +66,28 @@ pub async fn follow(config: Config, from: From, intake: Intake, keeper: Keeper<P
     }
 }
 
+/// The last lines, each with its end; at most `max_bytes` of them, of which the newest are kept.
+pub async fn recent(config: &Config, ask: &Ask, max_bytes: usize) -> Result<Vec<u8>, Failure> {
+    let docker = Docker::new(config.socket.clone());
+    let inspected = docker.inspect(&config.name).await?;
+    let since = ask.since.map(|since| since.max(0.0) as i64);
+    let mut answer = docker.logs(&inspected.id, &Logs { follow: false, since, tail: Some(ask.lines) }).await?;
+    let mut demux = Demux::new(inspected.config.tty);
+    let mut text = Vec::new();
+    let mut keep = |line: &Line<'_>, _: Option<i64>| {
+        text.extend_from_slice(line.text);
+        text.push(b'\n');
+        if text.len() > 2 * max_bytes {
+            text.drain(..text.len() - max_bytes);
+        }
+    };
+    while let Some(bytes) = answer.next().await? {
+        demux.feed(&bytes, &mut keep)?;
+    }
+    demux.finish(&mut keep);
+    Ok(text)
+}
+
 /// A container as a source.
 struct Container {
     docker: Docker,
@@ -106,7 +129,7 @@ impl Container {
             inspected => inspected?,
         };
         let ledger = self.ledger(&inspected, sink).await?;
-        let ask = Logs { follow: true, since: ledger.since(), last: false };
+        let ask = Logs { follow: true, since: ledger.since(), tail: None };
         let answer = self.docker.logs(&inspected.id, &ask).await?;
         Ok(Lines { answer, demux: Demux::new(inspected.config.tty), ledger, inspected })
     }
@@ -139,11 +162,11 @@ impl Container {
     /// The end of what is there now: the last line says from when on to count, and then what is there is counted.
     async fn find_end(&self, inspected: &Inspected) -> Result<Ledger, Failure> {
         let mut ledger = Ledger::begin(&inspected.id);
-        let last = Logs { follow: false, since: None, last: true };
+        let last = Logs { follow: false, since: None, tail: Some(1) };
         self.replay(inspected, &last, &mut ledger).await?;
         let Some(since) = ledger.since() else { return Ok(ledger) };
         let mut ledger = Ledger::from(&inspected.id, since);
-        self.replay(inspected, &Logs { follow: false, since: Some(since), last: false }, &mut ledger).await?;
+        self.replay(inspected, &Logs { follow: false, since: Some(since), tail: None }, &mut ledger).await?;
         Ok(ledger)
     }
 

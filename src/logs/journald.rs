@@ -10,6 +10,7 @@ mod record;
 use super::From;
 use super::checkpoint::{Keeper, Start};
 use super::intake::Intake;
+use super::recent::Ask;
 use super::stream::{self, Batch, End, Incidents, Sink, Stream, pump, unless_stopped};
 use crate::observation::{Failure, Reason};
 use crate::values::Invalid;
@@ -91,6 +92,25 @@ pub async fn follow(config: Config, from: From, intake: Intake, keeper: Keeper<P
         Ok(sink) => stream::follow(Journal { config, from }, sink, stop).await,
         Err(failure) => tracing::error!(%failure, "a log of the journal is not read"),
     }
+}
+
+/// The last messages, each a line; at most `max_bytes` of them, of which the newest are kept.
+pub async fn recent(config: &Config, ask: &Ask, max_bytes: usize) -> Result<Vec<u8>, Failure> {
+    let journal = Journal { config: config.clone(), from: From::End };
+    let records = journal.find()?.last(&config.matches(), ask, max_bytes).await?;
+    // The newest come first, so that what is cut off is old.
+    let mut messages: Vec<Vec<u8>> = Vec::new();
+    for line in records.split(|byte| *byte == b'\n') {
+        if let Some(Ok(record)) = record::parse(line) {
+            messages.push(record.message.0.join(&b'\n'));
+        }
+    }
+    let mut text = Vec::new();
+    for message in messages.iter().rev() {
+        text.extend_from_slice(message);
+        text.push(b'\n');
+    }
+    Ok(text)
 }
 
 /// The journal as a source.

@@ -1,5 +1,6 @@
 //! What is looked for in a log: the built-in error classes, files of patterns, rules of the configuration.
 
+mod auto_fix;
 mod builtin;
 mod literals;
 mod rule;
@@ -8,6 +9,7 @@ mod source;
 mod stream;
 mod units;
 
+pub use auto_fix::{AutoFix, Fix, FixAction, FixConfig};
 pub use rule::{Rule, Severity};
 pub use source::{PatternFile, Source};
 pub use stream::Scanned;

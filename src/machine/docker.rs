@@ -45,8 +45,8 @@ pub struct Logs {
     pub follow: bool,
     /// From this second on, since the Unix epoch.
     pub since: Option<i64>,
-    /// Only the last line.
-    pub last: bool,
+    /// Only so many lines, the last ones.
+    pub tail: Option<usize>,
 }
 
 /// Whether this can be a container's name.
@@ -117,8 +117,9 @@ impl Docker {
             path.push_str("&since=");
             path.push_str(&since.to_string());
         }
-        if ask.last {
-            path.push_str("&tail=1");
+        if let Some(tail) = ask.tail {
+            path.push_str("&tail=");
+            path.push_str(&tail.to_string());
         }
         self.get(&path, id).await
     }

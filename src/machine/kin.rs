@@ -55,12 +55,12 @@ impl Groups {
     /// has started in a session of a user is none.
     pub fn service(&self) -> Option<&str> {
         self.paths().find_map(|path| {
-            let unit = path.rsplit('/').find(|part| part.ends_with(".service") || part.ends_with(".scope"))?;
+            let unit = path.rsplit('/').find(|part| has_ending(part, "service") || has_ending(part, "scope"))?;
             // The first process of a manager of units is its own.
             if unit == "init.scope" {
                 return Some(unit);
             }
-            unit.ends_with(".service").then_some(unit)
+            has_ending(unit, "service").then_some(unit)
         })
     }
 
@@ -79,6 +79,11 @@ impl Groups {
             })
         })
     }
+}
+
+/// The names of units have one, and are not files.
+fn has_ending(name: &str, ending: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, last)| last == ending)
 }
 
 /// The digits of a container's whole id.

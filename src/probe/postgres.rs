@@ -5,29 +5,25 @@
 //! drives it. Everything is asked in read-only transactions that set their own limits and leave nothing behind in the
 //! session; thus a pooler in between is no trouble.
 
-mod dialer;
 mod families;
 mod queries;
-mod refusal;
+
 mod server;
-mod session;
+
 mod statements;
-mod table;
-mod target;
-mod wire;
 
 #[cfg(test)]
 mod tests;
 
-use self::dialer::Dialer;
 pub use self::families::{CONNECTIONS_SIGNAL, LAG_SIGNAL, QUERY_SIGNAL, SIZE_SIGNAL, TRANSACTION_SIGNAL};
 use self::queries::Own;
 pub use self::queries::Query;
-use self::session::Session;
+
 use self::statements::Statements;
 use super::{Context, Kind, Settings};
 use crate::net::{IpChoice, TlsConfig};
 use crate::observation::{Failure, Phase, Readings, Reason};
+use crate::postgres::{Dialer, Session};
 use crate::values::{Invalid, Period, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -3,13 +3,16 @@
 //! An action is one file below `action/` and one row in [`actions!`] here. From the row follow its block under `steps:`,
 //! its dispatch, its place in the JSON Schema, its label and its line in the documentation.
 
+pub mod alert;
 pub mod backup_and_fix_json;
 pub mod cache_clear;
 pub mod check_port;
 pub mod command;
 pub mod create_missing_dirs;
+pub mod database_vacuum;
 pub mod fix_permissions;
 pub mod kill_process_on_port;
+pub mod log_analysis;
 pub mod log_rotate;
 pub mod old_file_cleanup;
 mod script;
@@ -272,8 +275,11 @@ actions! {
     fix_permissions FixPermissions,
     check_port CheckPort,
     kill_process_on_port KillProcessOnPort,
+    database_vacuum DatabaseVacuum,
     backup_and_fix_json BackupAndFixJson,
     old_file_cleanup OldFileCleanup,
+    alert Alert,
+    log_analysis LogAnalysis,
     command Command,
 }
 

@@ -1,19 +1,140 @@
 //! What is written under `remedies:`.
 
 use super::action;
+use super::patterns_file::{Difference, Mapping, Translated, translate};
 use super::switches::LONGEST_PAUSE;
 use crate::jobs::{Cron, time_zone};
 use crate::observation::Severity;
 use crate::values::{Invalid, Period, Secret, check_name};
 use jiff::tz::TimeZone;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer as _, MapAccess, Visitor};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One entry under `remedies:`, as it is written.
+/// One entry under `remedies:`: a remedy, or `from_patterns` alone, which makes one of each pattern of a file that says
+/// how it is repaired.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a few of each in a configuration")]
+pub enum Entry {
+    /// A remedy.
+    One(Spec),
+    /// Those of a file such as `error_patterns.json`.
+    FromPatterns(FromPatterns),
+}
+
+/// Remedies from a file of patterns.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FromPatterns {
+    /// The file, and with what its actions are done.
+    pub from_patterns: Mapping,
+    /// Whether they may act. Without it, they only say what they would do.
+    #[serde(default)]
+    pub armed: bool,
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    /// The key decides, so that a mistake in either form is told with its own place.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EitherForm;
+        impl<'de> Visitor<'de> for EitherForm {
+            type Value = Entry;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a remedy with name, when and steps, or from_patterns")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+                let Some(first) = map.next_key::<String>()? else {
+                    return Err(A::Error::custom("an empty remedy: add name, when and steps"));
+                };
+                let is_mapping = first == "from_patterns";
+                let rest = MapAccessDeserializer::new(Rejoined { first: Some(first), map });
+                if is_mapping {
+                    FromPatterns::deserialize(rest).map(Entry::FromPatterns)
+                } else {
+                    Spec::deserialize(rest).map(Entry::One)
+                }
+            }
+        }
+        deserializer.deserialize_map(EitherForm)
+    }
+}
+
+impl JsonSchema for Entry {
+    fn schema_name() -> Cow<'static, str> {
+        "RemedyEntry".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (one, many) = (generator.subschema_for::<Spec>(), generator.subschema_for::<FromPatterns>());
+        json_schema!({ "anyOf": [one, many] })
+    }
+}
+
+/// A mapping of which the first key was read already.
+struct Rejoined<A> {
+    first: Option<String>,
+    map: A,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rejoined<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        match self.first.take() {
+            Some(first) => seed.deserialize(first.into_deserializer()).map(Some),
+            None => self.map.next_key_seed(seed),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(seed)
+    }
+}
+
+impl FromPatterns {
+    /// The remedies of the file, each with the id of its pattern, and every place where they differ from what the file says.
+    ///
+    /// # Errors
+    /// Every mistake in the mapping, with its path from this entry on.
+    pub fn specs(&self) -> Result<(Vec<Spec>, Vec<Difference>), Vec<Invalid>> {
+        let mapping = &self.from_patterns;
+        let invalid = mapping.mistakes();
+        let file = mapping.file.auto_fix();
+        let (true, Ok(file)) = (invalid.is_empty(), file) else {
+            return Err(invalid.into_iter().map(|mistake| mistake.within("from_patterns")).collect());
+        };
+        let (translated, differences) = translate(&file, mapping);
+        let spec = |one: Translated| Spec {
+            name: format!("{}-{}", mapping.log, one.name),
+            when: When {
+                log: Some(mapping.log.clone()),
+                pattern: Some(one.pattern),
+                and_probe: mapping.and_probe.clone(),
+                ..When::default()
+            },
+            recover_within: None,
+            steps: one.steps,
+            max_attempts: NonZeroU32::new(one.max_attempts).unwrap_or(NonZeroU32::MIN),
+            retry_delay: Period(one.retry_delay),
+            max_retry_delay: Period(default_max_retry_delay().0.max(one.retry_delay)),
+            cooldown: Period(one.cooldown),
+            start_grace: default_start_grace(),
+            verify: Verify::default(),
+            open_for: None,
+            depends_on: Vec::new(),
+            armed: self.armed,
+        };
+        Ok((translated.into_iter().map(spec).collect(), differences))
+    }
+}
+
+/// A remedy, as it is written.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RemedySpec")]

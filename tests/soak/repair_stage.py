@@ -2,6 +2,7 @@
 
 Everything is started by its own path below a temporary folder, so that a process is found, and ended, by that path alone.
 """
+import ctypes
 import io
 import os
 import pathlib
@@ -64,6 +65,26 @@ def free_port():
         return listener.getsockname()[1]
 
 
+SIGNALLED = set()
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def take_orphans():
+    """Whoever is left behind by a script becomes a child of ours: the init of a container may be slow to bury them, and monit waits
+    for that."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def bury():
+    for pid in list(SIGNALLED):
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                SIGNALLED.discard(pid)
+        except ChildProcessError:
+            # Somebody else's child.
+            SIGNALLED.discard(pid)
+
+
 def until(what, look, patience=30, every=0.02):
     deadline = time.monotonic() + patience
     while True:
@@ -72,6 +93,7 @@ def until(what, look, patience=30, every=0.02):
             return seen
         if time.monotonic() > deadline:
             raise TimeoutError(f"it did not happen within {patience} s: {what}")
+        bury()
         time.sleep(every)
 
 
@@ -99,6 +121,7 @@ def processes(mark):
 
 def kill(pids, how=signal.SIGKILL):
     for pid in pids:
+        SIGNALLED.add(pid)
         try:
             os.kill(pid, how)
         except ProcessLookupError:

@@ -260,6 +260,7 @@ def slow_start(binary):
     def by_address(bot):
         return watchers.Monit(watchers.monit_server(bot), 1, bot)
 
+    stage.take_orphans()
     cases = [(words, make, starts, window) for starts, window in ((6, 60), (45, 150))
              for words, make in (("monit, check host", by_address), ("monit, check process", by_process), ("Banken", by_banken))]
     with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
@@ -281,6 +282,7 @@ def starts_within(make, seconds, window):
             while time.monotonic() < began + window:
                 if served is None and bot.serves():
                     served = time.monotonic() - began
+                stage.bury()
                 time.sleep(0.05)
             return (bot.folder / "starts").read_text().count("\n"), served
         finally:
@@ -302,6 +304,7 @@ def in_a_network_of_its_own():
 
 def run_lane(index, runs, seed):
     signal.signal(signal.SIGTERM, lambda *_: ENDING.set())
+    stage.take_orphans()
     lane = LANES[index].run(runs, seed)
     return lane.serving, lane.verified, lane.acted, lane.troubles
 

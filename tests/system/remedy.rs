@@ -1,10 +1,14 @@
 //! Remedies at work on real files, real servers and real services.
 
+mod alert;
 mod asked;
 mod cache_clear;
 mod containers;
+mod database_vacuum;
 mod held_back;
+mod log_analysis;
 mod log_rotate;
+mod plain;
 mod pm2;
 mod polkit;
 mod repaired;
@@ -13,14 +17,22 @@ mod server;
 mod supervisor;
 mod systemd;
 
-use banken::remedy::action::{Action as _, Context, Scene, Setback, Spec, Worker};
+use banken::remedy::action::{Action as _, Context, Done, Scene, Setback, Spec, Worker};
 use std::time::{Duration, Instant};
 
 /// A step, built.
 fn step(yaml: &str) -> Worker {
+    step_with(yaml, &Context::default())
+}
+
+fn step_with(yaml: &str, context: &Context) -> Worker {
     let spec: Spec = serde_yaml::from_str(yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
     let block = spec.block().unwrap_or_else(|error| panic!("{yaml}: {error:?}"));
-    block.build(&Context::default()).unwrap_or_else(|mistakes| panic!("{yaml}: {mistakes:?}"))
+    block.build(context).unwrap_or_else(|mistakes| panic!("{yaml}: {mistakes:?}"))
+}
+
+async fn act(worker: &Worker) -> Result<Done, Setback> {
+    worker.act(&mut Scene::default()).await
 }
 
 /// What it has done, in words, and how long that took.

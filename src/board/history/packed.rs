@@ -3,39 +3,65 @@
 use super::{History, Ring, Share, Slot, Tally};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use serde::{Deserialize, Serialize};
-use std::io::{Read as _, Write as _};
 
 /// A history in a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Packed(String);
 
-impl Packed {
-    /// Of a history. Time that still waits for its verdict is good: no incident was confirmed.
-    pub fn of(history: &History) -> Self {
+/// Packs and unpacks histories. One for all of them: what it works with is a quarter of a megabyte, and a thousand of those,
+/// one after the other, leave a heap full of holes.
+pub struct Packer {
+    deflate: Compress,
+    inflate: Decompress,
+    columns: Vec<u8>,
+    deflated: Vec<u8>,
+}
+
+impl Default for Packer {
+    fn default() -> Self {
+        Self {
+            deflate: Compress::new(Compression::fast(), true),
+            inflate: Decompress::new(true),
+            columns: Vec::new(),
+            deflated: Vec::new(),
+        }
+    }
+}
+
+impl Packer {
+    /// Packs a history. Time that still waits for its verdict is good: no incident was confirmed.
+    pub fn pack(&mut self, history: &History) -> Packed {
         let mut settled = history.clone();
         settled.settle(true);
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-        let columns = columns(&settled);
-        // Writing to a Vec cannot fail.
-        let _ = encoder.write_all(&columns);
-        Self(encoder.finish().map(|bytes| STANDARD.encode(bytes)).unwrap_or_default())
+        self.columns.clear();
+        write_all(&settled, &mut self.columns);
+        self.deflate.reset();
+        self.deflated.clear();
+        // What cannot be made smaller grows by a few bytes.
+        self.deflated.reserve(self.columns.len() + 1024);
+        match self.deflate.compress_vec(&self.columns, &mut self.deflated, FlushCompress::Finish) {
+            Ok(Status::StreamEnd) => Packed(STANDARD.encode(&self.deflated)),
+            _ => Packed::default(),
+        }
     }
 
     /// The history, as it was; none if the text is not one of ours.
-    pub fn unpack(&self) -> Option<History> {
-        let deflated = STANDARD.decode(&self.0).ok()?;
+    pub fn unpack(&mut self, packed: &Packed) -> Option<History> {
+        let deflated = STANDARD.decode(&packed.0).ok()?;
         let mut history = History::default();
-        let expected = columns(&history).len();
-        let mut bytes = Vec::new();
+        self.columns.clear();
+        write_all(&history, &mut self.columns);
+        let expected = self.columns.len();
+        self.columns.clear();
         // Never more than there can be, whatever the file says.
-        ZlibDecoder::new(deflated.as_slice()).take(expected as u64 + 1).read_to_end(&mut bytes).ok()?;
-        (bytes.len() == expected).then_some(())?;
-        let mut rest = bytes.as_slice();
+        self.columns.reserve_exact(expected + 1);
+        self.inflate.reset(true);
+        let status = self.inflate.decompress_vec(&deflated, &mut self.columns, FlushDecompress::Finish).ok()?;
+        (status == Status::StreamEnd && self.columns.len() == expected).then_some(())?;
+        let mut rest = self.columns.as_slice();
         restore(&mut history.minutes, &mut rest, &TALLY);
         restore(&mut history.tens, &mut rest, &TALLY);
         restore(&mut history.hours, &mut rest, &SHARE);
@@ -60,12 +86,10 @@ const TALLY: [Column<Tally>; 7] = [
     |tally| &mut tally.failed,
 ];
 
-fn columns(history: &History) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write(&history.minutes, &mut bytes, &TALLY);
-    write(&history.tens, &mut bytes, &TALLY);
-    write(&history.hours, &mut bytes, &SHARE);
-    bytes
+fn write_all(history: &History, bytes: &mut Vec<u8>) {
+    write(&history.minutes, bytes, &TALLY);
+    write(&history.tens, bytes, &TALLY);
+    write(&history.hours, bytes, &SHARE);
 }
 
 fn write<T: Slot>(ring: &Ring<T>, bytes: &mut Vec<u8>, columns: &[Column<T>]) {

@@ -179,9 +179,11 @@ fn what_is_saved_comes_back_and_goes_on() {
     story.run(Status::Unhealthy, None);
     let before = Window::ALL.map(|window| story.seconds(window));
     let points = story.history.minutes(story.at);
-    let packed = Packed::of(&story.history);
+    let mut packer = Packer::default();
+    packer.pack(&History::default());
+    let packed = packer.pack(&story.history);
     assert!(serde_json::to_string(&packed).unwrap().len() < 2000);
-    story.history = packed.unpack().unwrap();
+    story.history = packer.unpack(&packed).unwrap();
     assert_eq!(Window::ALL.map(|window| story.seconds(window)), before);
     assert_eq!(story.history.minutes(story.at), points);
     // While Banken was away nothing is known.
@@ -194,6 +196,6 @@ fn what_is_saved_comes_back_and_goes_on() {
 fn a_text_that_is_no_history_is_none() {
     for text in ["\"\"", "\"AAAA\"", "\"not base64 at all\""] {
         let packed: Packed = serde_json::from_str(text).unwrap();
-        assert!(packed.unpack().is_none(), "{text}");
+        assert!(Packer::default().unpack(&packed).is_none(), "{text}");
     }
 }

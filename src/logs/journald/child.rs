@@ -2,8 +2,9 @@
 
 use super::cutter::{Cut, Cutter};
 use super::record;
+use crate::logs::recent::Ask;
 use crate::logs::stream::End;
-use crate::machine::child::{Group, Program, Running, find};
+use crate::machine::child::{Group, Keep, Program, Running, find};
 use crate::observation::{Failure, Reason};
 use crate::values::one_line;
 use std::path::PathBuf;
@@ -71,6 +72,20 @@ impl Journalctl {
     pub async fn follow(&self, matches: &[String], cursor: Option<&str>) -> Result<Child, Failure> {
         let program = self.program(matches).args(["--follow", "--lines=all"]);
         Child::start(program.args(cursor.map(|cursor| format!("--cursor={cursor}")))).await
+    }
+
+    /// The last records, the newest first, as far as `max_bytes` hold them.
+    ///
+    /// # Errors
+    /// When journalctl fails.
+    pub async fn last(&self, matches: &[String], ask: &Ask, max_bytes: usize) -> Result<Vec<u8>, Failure> {
+        let since = ask.since.map(|since| format!("--since=@{}", since.max(0.0) as u64));
+        let program = self.program(matches).args(["--reverse".into(), format!("--lines={}", ask.lines)]).args(since);
+        let ended = program.run(Keep { stdout: max_bytes, stderr: MAX_COMPLAINT }).await?;
+        match explain(Some(ended.status), &String::from_utf8_lossy(&ended.stderr.text)) {
+            End::Failed(failure) => Err(failure),
+            End::Over | End::Stopped => Ok(ended.stdout.text),
+        }
     }
 
     /// The cursor of the newest record.

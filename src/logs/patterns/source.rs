@@ -1,5 +1,6 @@
 //! Where patterns come from: the built-in set, and files such as `error_patterns.json`.
 
+use super::auto_fix::{AutoFix, FixConfig, Raw};
 use super::scanner::Expression;
 use super::{Entry, Severity};
 use crate::board::PatternDescriptor;
@@ -81,12 +82,16 @@ impl JsonSchema for Source {
 pub struct PatternFile {
     path: PathBuf,
     entries: Vec<Entry>,
+    /// What it says about repairs, for each entry and for all of them.
+    repairs: Vec<Raw>,
+    repair_config: serde_json::Value,
 }
 
 impl PartialEq for PatternFile {
     fn eq(&self, other: &Self) -> bool {
         let text = |entry: &Entry| (entry.descriptor.clone(), entry.text.clone());
-        self.path == other.path && self.entries.iter().map(text).eq(other.entries.iter().map(text))
+        let repairs = (&self.repairs, &self.repair_config) == (&other.repairs, &other.repair_config);
+        self.path == other.path && repairs && self.entries.iter().map(text).eq(other.entries.iter().map(text))
     }
 }
 
@@ -98,12 +103,39 @@ impl PatternFile {
     pub fn read(path: &Path) -> Result<Self, String> {
         let bytes = read_small_file(path)?;
         let shown = path.display().to_string();
-        let entries = parse(&bytes, &shown).map_err(|message| format!("{shown}:{message}"))?;
-        Ok(Self { path: path.to_owned(), entries })
+        parse(&bytes, path).map_err(|message| format!("{shown}:{message}"))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says about repairs.
+    ///
+    /// # Errors
+    /// What of that cannot be understood: file, pattern, key, and what to write.
+    pub fn auto_fix(&self) -> Result<AutoFix, String> {
+        let located = |message: String| format!("{}: {message}", self.path.display());
+        let mut patterns = Vec::new();
+        for (index, (entry, raw)) in self.entries.iter().zip(&self.repairs).enumerate() {
+            let known = &entry.descriptor;
+            patterns.push(raw.fix(index, &known.id, &known.name, known.gravity).map_err(located)?);
+        }
+        Ok(AutoFix { patterns, config: FixConfig::read(&self.repair_config).map_err(located)? })
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
         self.entries.iter().cloned()
+    }
+}
+
+impl JsonSchema for PatternFile {
+    fn schema_name() -> Cow<'static, str> {
+        "LogPatternFile".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "A file in the form of error_patterns.json" })
     }
 }
 
@@ -117,6 +149,8 @@ impl<'de> Deserialize<'de> for PatternFile {
 #[derive(serde::Deserialize)]
 struct Document {
     error_patterns: Vec<Written>,
+    #[serde(default)]
+    auto_fix_config: serde_json::Value,
 }
 
 /// One pattern of the file.
@@ -128,6 +162,11 @@ struct Written {
     pattern: Compiled,
     #[serde(default)]
     severity: Severity,
+    /// Not flattened into one field: mistakes would lose their place.
+    #[serde(default)]
+    auto_fix: serde_json::Value,
+    #[serde(default)]
+    actions: serde_json::Value,
 }
 
 struct Id(String);
@@ -174,11 +213,14 @@ fn remedy(pattern: &str) -> &'static str {
     found.map_or("", |(_, remedy)| remedy)
 }
 
-fn parse(bytes: &[u8], shown: &str) -> Result<Vec<Entry>, String> {
+fn parse(bytes: &[u8], path: &Path) -> Result<PatternFile, String> {
+    let shown = path.display();
     // Editors of other systems put a byte-order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let document: Document = serde_path_to_error::deserialize(&mut json).map_err(|error| located(bytes, &error))?;
+    let raw = |written: &Written| Raw { auto_fix: written.auto_fix.clone(), actions: written.actions.clone() };
+    let repairs = document.error_patterns.iter().map(raw).collect();
     let entry = |(index, written): (usize, Written)| Entry {
         descriptor: PatternDescriptor {
             name: written.name.unwrap_or_else(|| written.id.0.clone()),
@@ -190,7 +232,8 @@ fn parse(bytes: &[u8], shown: &str) -> Result<Vec<Entry>, String> {
         expression: written.pattern.1,
         origin: Some(format!("error_patterns[{index}] of {shown}")),
     };
-    Ok(document.error_patterns.into_iter().enumerate().map(entry).collect())
+    let entries = document.error_patterns.into_iter().enumerate().map(entry).collect();
+    Ok(PatternFile { path: path.to_owned(), entries, repairs, repair_config: document.auto_fix_config })
 }
 
 /// `3:16: error_patterns[0].pattern ("db_down"): …`

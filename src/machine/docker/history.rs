@@ -30,7 +30,7 @@ pub struct Past {
 
 #[derive(Deserialize)]
 struct Event {
-    #[serde(rename = "Action", alias = "status")]
+    #[serde(rename = "Action")]
     action: String,
     #[serde(rename = "Actor", default)]
     actor: Actor,
@@ -54,8 +54,9 @@ impl Docker {
     /// # Errors
     /// Why Docker did not say, or not in time.
     pub async fn past(&self, id: &str, since: i64) -> Result<Past, Failure> {
-        let until = unix_now().ceil();
-        let path = format!("/events?since={since}&until={until}&stream=false&filters=");
+        // Until a time to come, Docker would wait for it.
+        let until = unix_now();
+        let path = format!("/events?since={since}&until={until:.6}&stream=false&filters=");
         let asking = async {
             let mut answer = self.get(&filtered(&path, id, &TELLING), id).await?;
             let mut text = Vec::new();
@@ -98,7 +99,7 @@ mod tests {
     fn told(events: &[(&str, &str)]) -> Past {
         let line = |(action, signal): &(&str, &str)| {
             format!(
-                "{{\"Type\":\"container\",\"Action\":\"{action}\",\"Actor\":{{\"ID\":\"x\",\"Attributes\":{{\"signal\":\"{signal}\"}}}}}}\n"
+                "{{\"status\":\"{action}\",\"Type\":\"container\",\"Action\":\"{action}\",\"Actor\":{{\"ID\":\"x\",\"Attributes\":{{\"signal\":\"{signal}\"}}}}}}\n"
             )
         };
         past(events.iter().map(line).collect::<String>().as_bytes())

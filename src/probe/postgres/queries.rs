@@ -3,13 +3,13 @@
 //! No label name is up to the user, so that what is exported is known beforehand: the texts of the declared columns stand
 //! together in the label `row`.
 
-use super::dialer::Dialer;
 use super::families::QUERY_VALUE;
 use super::left;
-use super::refusal::During;
-use super::session::{Question, Session, Trouble};
-use super::table::{MAX_COLUMNS, Row, Table, beginning, number};
 use crate::observation::{Failure, Labels, Readings, Reason};
+use crate::postgres::Dialer;
+use crate::postgres::During;
+use crate::postgres::{MAX_COLUMNS, Row, Table, beginning, number};
+use crate::postgres::{Question, Session, Trouble};
 use crate::values::{Invalid, check_name};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -133,7 +133,7 @@ impl Own {
         let query = &self.query;
         let wrong = |words: String| Err((Reason::Query, words));
         let expects = query.min.is_some() || query.max.is_some();
-        if table.len() == 0 {
+        if table.is_empty() {
             self.known.clear();
             return if expects { Err((Reason::Missing, "it gives no row".into())) } else { Ok(()) };
         }

@@ -1,16 +1,16 @@
 //! What every server is asked. What it does not know or does not permit leaves its metric out, and a note says so.
 
-use super::dialer::Dialer;
 use super::families::{
     CONNECTIONS, CONNECTIONS_MAX, CONNECTIONS_SIGNAL, DATABASE_BYTES, DEAD_TUPLE_RATIO, DEAD_TUPLES, IN_RECOVERY,
     LAG_SIGNAL, LAST_VACUUM, LONGEST_QUERY, LONGEST_TRANSACTION, QUERY_SIGNAL, REPLICATION_LAG, SIZE_SIGNAL,
     START_TIMESTAMP, TRANSACTION_ID_AGE, TRANSACTION_SIGNAL, WAITING_LOCKS,
 };
 use super::left;
-use super::refusal::During;
-use super::session::{Question, Session, Trouble};
-use super::table::{Row, Table};
 use crate::observation::{Failure, Family, Readings, Reason, Signal};
+use crate::postgres::Dialer;
+use crate::postgres::During;
+use crate::postgres::{Question, Session, Trouble};
+use crate::postgres::{Row, Table};
 
 /// On which servers something is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]

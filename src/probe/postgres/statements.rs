@@ -1,11 +1,11 @@
 //! What `pg_stat_statements` says, in a database that has it.
 
-use super::dialer::Dialer;
 use super::families::{SLOW_STATEMENTS, SLOWEST_STATEMENT, STATEMENT_MEAN};
 use super::server::{ask, set};
-use super::session::Session;
-use super::table::Row;
 use crate::observation::{Failure, Readings};
+use crate::postgres::Dialer;
+use crate::postgres::Row;
+use crate::postgres::Session;
 use std::time::Duration;
 
 /// What is asked of the extension, and what it said last.

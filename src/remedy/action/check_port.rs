@@ -33,7 +33,7 @@ pub static KIND: Kind = Kind {
 pub struct Config {
     /// The port, of TCP.
     pub port: NonZeroU16,
-    /// The address to connect to, one of this host itself (127.0.0.0/8 or ::1); by default both 127.0.0.1 and ::1.
+    /// The address to connect to, one of this host itself (`127.0.0.0/8` or `::1`); by default both `127.0.0.1` and `::1`.
     #[serde(default)]
     pub address: Option<String>,
     /// The longest that it may take.

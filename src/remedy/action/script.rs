@@ -54,13 +54,13 @@ impl Script {
         if !dir.is_absolute() {
             invalid.push(Invalid::new("dir", "not an absolute path: begin it with '/'"));
         }
-        let Some((program, args)) = argv.split_first().filter(|_| invalid.is_empty()) else { return Err(invalid) };
+        let Some((program, arguments)) = argv.split_first().filter(|_| invalid.is_empty()) else { return Err(invalid) };
         let redactor = Redactor::hiding(env.values().map(|secret| secret.expose().to_owned()));
         let room = MAX_OUTPUT.max(redactor.wanted_bytes());
         let shown = argv.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" ");
-        let env = env.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let variables = env.iter().map(|(name, value)| (name.clone(), value.clone()));
         Ok(Self {
-            program: Program::new(program).args(args).env(env).dir(dir).sparing_what_it_started(),
+            program: Program::new(program).args(arguments).env(variables).dir(dir).sparing_what_it_started(),
             file: program.into(),
             shown: redactor.redact(&shown).into_owned(),
             keep: Keep { stdout: room, stderr: room },

@@ -295,7 +295,7 @@ fn the_folder_of_remedies_is_below_that_of_the_state() {
 
 #[tokio::test]
 async fn two_remedies_do_not_interrupt_the_same_one_after_the_other() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     let script = stage.path("restart.sh");
     std::fs::write(&script, format!("#!/bin/sh\necho done >> {}\n", stage.path("acted").display())).unwrap();
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
@@ -326,7 +326,7 @@ async fn two_remedies_do_not_interrupt_the_same_one_after_the_other() {
 
 #[tokio::test]
 async fn where_everything_is_down_only_the_remedy_for_that_acts() {
-    let mut stage = Stage::set();
+    let mut stage = Stage::set().await;
     let whole = "{ all_down: [ web, other ] }, start_grace: 0s";
     let of = |name: &str, when: &str, stage: &Stage| {
         let line = format!("echo {name} >> {}", stage.path("acted").display());

@@ -21,7 +21,7 @@ async fn a_real_podman_restarts_what_runs_and_what_fell() {
     let Some(podman) = Podman::start().await else { return };
     let socket = podman.socket();
     podman.run("bot", &[], POLITE);
-    podman.run("falls", &[], "test -e /tmp/again || { touch /tmp/again; exit 3; }; sleep 1000");
+    podman.run("falls", &[], "test -e /again || { touch /again; exit 3; }; sleep 1000");
     podman.run("broken", &[], "exit 3");
     podman.run("done", &[], "exit 0");
     let state =
@@ -59,7 +59,7 @@ fn a_real_docker_tells_who_was_stopped_from_who_fell() {
             docker.told(&["run", "-d", "--name", name, "--network", "none", "banken-test", "/bin/sh", "-c", work]);
         };
         run("bot", POLITE);
-        run("falls", "test -e /tmp/again || { touch /tmp/again; exit 3; }; sleep 1000");
+        run("falls", "test -e /again || { touch /again; exit 3; }; sleep 1000");
         docker.told(&["create", "--name", "made", "banken-test", "/bin/sleep", "1"]);
         let state = |name: &str| docker.told(&["inspect", "--format", "{{.State.Status}} {{.State.Pid}}", name]);
         eventually("it has ended", async || state("falls").starts_with("exited").then_some(())).await;

@@ -117,8 +117,16 @@ fn facts(reader: &mut Reader, pid: i32, inodes: BTreeSet<u64>) -> Result<Option<
     let Some(uid) = reader.read(pid, "status")?.and_then(effective_uid) else { return Ok(None) };
     let Some(name) = shown_name(reader, pid)? else { return Ok(None) };
     let groups = kin::groups(pid)?;
-    let (start, kernel_thread) = (stat.start, stat.kernel_thread);
-    Ok(Some(Facts { pid, start, uid, exe: executable(pid).ok(), name, kernel_thread, groups, inodes }))
+    Ok(Some(Facts {
+        pid,
+        start: stat.start,
+        uid,
+        exe: executable(pid).ok(),
+        name,
+        kernel_thread: stat.kernel_thread,
+        groups,
+        inodes,
+    }))
 }
 
 /// The rules that no configuration lifts come first.

@@ -100,16 +100,14 @@ fn decide(name: &str, inspected: &Inspected, past: Past, start_stopped: bool) ->
     let would = format!("have the container {name} restarted, which is {}", shown(inspected));
     match state.status.as_str() {
         "running" if state.health() == Health::Starting => busy("is being started: its health check has not decided"),
-        "running" => Ok(would),
-        "exited" if start_stopped => Ok(would),
-        "exited" if past.was_stopped => busy(&format!("was stopped by somebody: {START_STOPPED}")),
-        "exited" if state.exit_code == 0 && !past.is_remembered => {
+        "exited" if !start_stopped && past.was_stopped => busy(&format!("was stopped by somebody: {START_STOPPED}")),
+        "exited" if !start_stopped && state.exit_code == 0 && !past.is_remembered => {
             busy(&format!("has ended with exit code 0, perhaps because somebody has stopped it: {START_STOPPED}"))
         }
-        "exited" => Ok(would),
-        "created" | "configured" | "initialized" if start_stopped => Ok(would),
-        "created" | "configured" | "initialized" => busy(&format!("was made and never started: {START_STOPPED}")),
-        "stopped" if start_stopped => Ok(would),
+        "created" | "configured" | "initialized" if !start_stopped => {
+            busy(&format!("was made and never started: {START_STOPPED}"))
+        }
+        "running" | "exited" | "created" | "configured" | "initialized" => Ok(would),
         "paused" => busy("is paused: somebody has done that"),
         "dead" => Err(Setback::Failed(format!("the container {name} is dead: it can only be removed"))),
         // restarting, stopping, removing, or something newer than what is known here.
@@ -119,18 +117,10 @@ fn decide(name: &str, inspected: &Inspected, past: Past, start_stopped: bool) ->
 
 fn shown(inspected: &Inspected) -> String {
     let state = &inspected.state;
-    let mut words = state.status.clone();
-    if !state.running {
-        words.push_str(&format!(" with exit code {}", state.exit_code));
-    }
-    if state.oom_killed {
-        words.push_str(", out of memory");
-    }
-    if !state.error.is_empty() {
-        words.push_str(": ");
-        words.push_str(&one_line(&state.error));
-    }
-    words
+    let exit = if state.running { String::new() } else { format!(" with exit code {}", state.exit_code) };
+    let memory = if state.oom_killed { ", out of memory" } else { "" };
+    let error = if state.error.is_empty() { String::new() } else { format!(": {}", one_line(&state.error)) };
+    format!("{}{exit}{memory}{error}", state.status)
 }
 
 #[cfg(test)]

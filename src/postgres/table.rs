@@ -3,31 +3,33 @@
 use tokio_postgres::SimpleQueryRow;
 
 /// The most columns that an answer may have.
-pub(super) const MAX_COLUMNS: usize = 16;
+pub const MAX_COLUMNS: usize = 16;
 
 /// The most bytes of one value that are kept; a value that is longer is not a number, and long enough for a label.
 const MAX_CELL: usize = 1024;
 
 /// Columns by name and rows of text, as the server writes it.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub struct Table {
     columns: Vec<String>,
     rows: Vec<Vec<Option<String>>>,
 }
 
 /// One row of a table.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'t> {
+pub struct Row<'t> {
     columns: &'t [String],
     cells: &'t [Option<String>],
 }
 
 impl Table {
-    pub(super) fn new(columns: Vec<String>) -> Self {
+    /// Without rows so far.
+    pub fn new(columns: Vec<String>) -> Self {
         Self { columns, rows: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, row: &SimpleQueryRow) {
+    /// Takes a row.
+    pub fn push(&mut self, row: &SimpleQueryRow) {
         self.add((0..self.columns.len()).map(|index| row.try_get(index).ok().flatten()));
     }
 
@@ -35,24 +37,34 @@ impl Table {
         self.rows.push(cells.map(|cell| cell.map(|text| beginning(text, MAX_CELL).to_owned())).collect());
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    pub(super) fn columns(&self) -> &[String] {
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The names of the columns.
+    pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+    /// Every row.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.rows.iter().map(|cells| Row { columns: &self.columns, cells })
     }
 
-    pub(super) fn first(&self) -> Option<Row<'_>> {
+    /// The first row.
+    pub fn first(&self) -> Option<Row<'_>> {
         self.rows().next()
     }
 
     #[cfg(test)]
-    pub(super) fn of(columns: &[&str], rows: &[&[Option<&str>]]) -> Self {
+    /// With these columns and rows, for tests.
+    pub fn of(columns: &[&str], rows: &[&[Option<&str>]]) -> Self {
         let mut table = Self::new(columns.iter().map(ToString::to_string).collect());
         for row in rows {
             table.add(row.iter().copied());
@@ -63,29 +75,29 @@ impl Table {
 
 impl<'t> Row<'t> {
     /// The text of a column; none where it is NULL or there is no such column.
-    pub(super) fn text(self, column: &str) -> Option<&'t str> {
+    pub fn text(self, column: &str) -> Option<&'t str> {
         let index = self.columns.iter().position(|known| known == column)?;
         self.at(index)
     }
 
     /// The text of a column by its place.
-    pub(super) fn at(self, index: usize) -> Option<&'t str> {
+    pub fn at(self, index: usize) -> Option<&'t str> {
         self.cells.get(index)?.as_deref()
     }
 
     /// The number in a column.
-    pub(super) fn number(self, column: &str) -> Option<f64> {
+    pub fn number(self, column: &str) -> Option<f64> {
         number(self.text(column)?)
     }
 
     /// The truth in a column.
-    pub(super) fn is_true(self, column: &str) -> bool {
+    pub fn is_true(self, column: &str) -> bool {
         self.text(column) == Some("t")
     }
 }
 
 /// What a text says as a number; a truth is 1 or 0.
-pub(super) fn number(text: &str) -> Option<f64> {
+pub fn number(text: &str) -> Option<f64> {
     match text {
         "t" | "true" => Some(1.0),
         "f" | "false" => Some(0.0),
@@ -96,7 +108,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
 }
 
 /// At most so many bytes from the beginning of a text, in whole characters.
-pub(super) fn beginning(text: &str, limit: usize) -> &str {
+pub fn beginning(text: &str, limit: usize) -> &str {
     let mut end = text.len().min(limit);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -17,7 +17,7 @@ const SHORTEST_SECRET: usize = 3;
 
 /// When a server refused something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum During {
+pub enum During {
     /// While we logged in.
     Login,
     /// When it was asked something.
@@ -25,7 +25,7 @@ pub(super) enum During {
 }
 
 /// Why a server refused, from its SQLSTATE (PostgreSQL, appendix A).
-pub(super) fn reason_of(code: &str, during: During) -> Reason {
+pub fn reason_of(code: &str, during: During) -> Reason {
     match (code, during) {
         ("42501", During::Login) => Reason::Auth,
         // Shutting down, starting up, dropped under our feet; not accepting connections.
@@ -43,7 +43,7 @@ pub(super) fn reason_of(code: &str, during: During) -> Reason {
 }
 
 /// Whether a refusal ends the connection too.
-pub(super) fn is_final(error: &DbError) -> bool {
+pub fn is_final(error: &DbError) -> bool {
     // A server that is too old to say it in English says it in its own language only: then the code has to do.
     match error.parsed_severity() {
         Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
@@ -52,16 +52,16 @@ pub(super) fn is_final(error: &DbError) -> bool {
 }
 
 /// What must not be shown.
-pub(super) struct Secrets(Vec<String>);
+pub struct Secrets(Vec<String>);
 
 impl Secrets {
     /// The longest first: one may contain another.
-    pub(super) fn new(secrets: Vec<String>) -> Self {
+    pub fn new(secrets: Vec<String>) -> Self {
         Self(secrets.into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET).collect())
     }
 
     /// What a server said, on one short line, without secrets.
-    pub(super) fn excerpt(&self, text: &str) -> String {
+    pub fn excerpt(&self, text: &str) -> String {
         let hidden = self.0.iter().fold(one_line(text), |text, secret| text.replace(secret.as_str(), "[hidden]"));
         let short = beginning(&hidden, MAX_MESSAGE);
         let mut line: String = short.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -72,14 +72,14 @@ impl Secrets {
     }
 
     /// What a refusal becomes.
-    pub(super) fn refused(&self, what: &str, error: &DbError, during: During) -> Failure {
+    pub fn refused(&self, what: &str, error: &DbError, during: During) -> Failure {
         let code = error.code().code();
         let detail = format!("{what}: {} (SQLSTATE {})", self.excerpt(error.message()), self.excerpt(code));
         Failure::new(reason_of(code, during), detail)
     }
 
     /// What any error of the driver becomes.
-    pub(super) fn failed(&self, what: &str, error: &Error, during: During) -> Failure {
+    pub fn failed(&self, what: &str, error: &Error, during: During) -> Failure {
         if let Some(refused) = error.as_db_error() {
             return self.refused(what, refused, during);
         }

@@ -12,13 +12,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 /// Opens connections to one server.
-pub(super) struct Dialer {
+pub struct Dialer {
     target: Target,
     ip: IpChoice,
     tls: Option<TlsClient>,
     /// Whether a TLS connection protects even a password that is sent as it is: verified, or expressly not wanted to be.
     tls_is_wanted: bool,
-    pub(super) secrets: Secrets,
+    /// Hides our secrets in what the server says.
+    pub secrets: Secrets,
 }
 
 /// What is sent to ask for TLS, and the two answers to it (PostgreSQL, "Message Formats", `SSLRequest`).
@@ -27,12 +28,11 @@ const SSL_OFFERED: u8 = b'S';
 const SSL_NOT_OFFERED: u8 = b'N';
 
 impl Dialer {
-    pub(super) fn build(
-        url: &Secret,
-        tls: Option<&TlsConfig>,
-        ip: IpChoice,
-        roots: &Roots,
-    ) -> Result<Self, Vec<Invalid>> {
+    /// Understands a URL and makes what TLS needs.
+    ///
+    /// # Errors
+    /// Every mistake in `url` and `tls`.
+    pub fn build(url: &Secret, tls: Option<&TlsConfig>, ip: IpChoice, roots: &Roots) -> Result<Self, Vec<Invalid>> {
         let target = Target::parse(url, tls).map_err(|mistake| vec![mistake])?;
         let mut config = tls.cloned().unwrap_or_default();
         config.verify &= target.encryption != Encryption::IfOffered;
@@ -47,7 +47,10 @@ impl Dialer {
     }
 
     /// Connects and logs in.
-    pub(super) async fn open(&self, out: &mut Readings) -> Result<Session, Failure> {
+    ///
+    /// # Errors
+    /// Why that failed, without our secrets.
+    pub async fn open(&self, out: &mut Readings) -> Result<Session, Failure> {
         let notes_before = out.notes().len();
         let wire = match &self.target.place {
             Place::Tcp { host, port } => self.over_tcp(host, *port, out).await?,

@@ -13,12 +13,12 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use x509_parser::parse_x509_certificate;
 
 /// Whatever carries bytes both ways.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 /// A stream to a server, watched.
-pub(super) struct Wire {
+pub struct Wire {
     stream: Box<dyn Transport>,
     /// The hash of the server's certificate, by which SCRAM is bound to this TLS connection (RFC 5929).
     end_point: Option<Vec<u8>>,
@@ -27,12 +27,12 @@ pub(super) struct Wire {
 
 impl Wire {
     /// `may_send_clear`: whether a password may be sent as it is when the server asks for that.
-    pub(super) fn new(stream: impl Transport + 'static, may_send_clear: bool) -> Self {
+    pub fn new(stream: impl Transport + 'static, may_send_clear: bool) -> Self {
         Self { stream: Box::new(stream), end_point: None, watch: Watch::new(may_send_clear) }
     }
 
     /// Binds the login to the certificate that the TLS handshake has shown.
-    pub(super) fn bound_to(mut self, certificate: &[u8]) -> Self {
+    pub fn bound_to(mut self, certificate: &[u8]) -> Self {
         self.end_point = end_point(certificate);
         self
     }
@@ -40,8 +40,8 @@ impl Wire {
 
 /// What a server said and we refuse to go along with.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) reason: Reason,
+pub struct Refusal {
+    pub reason: Reason,
     detail: &'static str,
 }
 
@@ -183,7 +183,7 @@ impl TlsStream for Wire {
 }
 
 /// Our own handshake is over, or was not wanted, when tokio-postgres is given the stream.
-pub(super) struct Settled;
+pub struct Settled;
 
 impl TlsConnect<Wire> for Settled {
     type Stream = Wire;

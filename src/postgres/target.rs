@@ -8,7 +8,7 @@ use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 
 /// Where the server listens.
 #[derive(Debug, PartialEq)]
-pub(super) enum Place {
+pub enum Place {
     /// Over TCP.
     Tcp {
         /// A name or an address.
@@ -22,7 +22,7 @@ pub(super) enum Place {
 
 /// Whether TLS is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encryption {
+pub enum Encryption {
     /// Never.
     Never,
     /// If the server offers it. Nothing is gained by verifying, where no TLS at all would do.
@@ -32,13 +32,13 @@ pub(super) enum Encryption {
 }
 
 /// A URL that was understood.
-pub(super) struct Target {
-    pub(super) place: Place,
-    pub(super) encryption: Encryption,
+pub struct Target {
+    pub place: Place,
+    pub encryption: Encryption,
     /// User, password, database and what else is said at the login.
-    pub(super) login: tokio_postgres::Config,
+    pub login: tokio_postgres::Config,
     /// The password, as it stands in the URL and as it is.
-    pub(super) secrets: Vec<String>,
+    pub secrets: Vec<String>,
 }
 
 const DEFAULT_PORT: u16 = 5432;
@@ -56,7 +56,7 @@ fn wrong(message: impl Into<String>) -> Invalid {
 
 impl Target {
     /// Understands a URL. No message repeats a part of it: it holds the password, perhaps where nobody expects it.
-    pub(super) fn parse(url: &Secret, tls: Option<&TlsConfig>) -> Result<Self, Invalid> {
+    pub fn parse(url: &Secret, tls: Option<&TlsConfig>) -> Result<Self, Invalid> {
         let url = url.expose();
         let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
         let rest = rest.ok_or_else(|| wrong(format!("not a URL of PostgreSQL: {FORM}")))?;

@@ -7,14 +7,15 @@ use super::wire::Wire;
 use crate::observation::{Failure, Reading, Readings, Reason};
 use futures_util::future::try_join3;
 use futures_util::{FutureExt as _, StreamExt as _};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_postgres::error::DbError;
-use tokio_postgres::{Client, Connection, Error, SimpleQueryMessage};
+use tokio_postgres::error::{DbError, Severity};
+use tokio_postgres::{AsyncMessage, Client, Connection, Error, SimpleQueryMessage};
 
 /// A connection that is logged in.
-pub(super) struct Session {
+pub struct Session {
     client: Client,
     connection: Connection<Wire, Wire>,
     since: Instant,
@@ -27,7 +28,7 @@ pub(super) struct Session {
 }
 
 /// Why there is no answer.
-pub(super) enum Trouble {
+pub enum Trouble {
     /// The server refused; the connection is as good as before.
     Refused(Box<DbError>),
     /// The answer is not one that we take.
@@ -49,22 +50,22 @@ impl From<Error> for Stop {
 }
 
 /// A statement and what it may take.
-pub(super) struct Question<'q> {
+pub struct Question<'q> {
     /// What it is about, for failures.
-    pub(super) what: &'q str,
+    pub what: &'q str,
     /// The statement; one that gives rows.
-    pub(super) sql: &'q str,
+    pub sql: &'q str,
     /// What is set before it, in the same transaction.
-    pub(super) settings: &'static str,
+    pub settings: &'static str,
     /// The most rows.
-    pub(super) max_rows: usize,
+    pub max_rows: usize,
     /// The time that is left for it.
-    pub(super) left: Duration,
+    pub left: Duration,
 }
 
 impl Session {
     /// A connection that was opened just now, and what its opening showed.
-    pub(super) fn new(
+    pub fn new(
         client: Client,
         connection: Connection<Wire, Wire>,
         gauges: Vec<Reading>,
@@ -74,17 +75,17 @@ impl Session {
     }
 
     /// How long ago it was opened.
-    pub(super) fn age(&self) -> Duration {
+    pub fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
     /// Whether it can be asked again.
-    pub(super) fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         self.is_sound && self.last_words.is_none() && !self.client.is_closed()
     }
 
     /// Says again what its opening showed.
-    pub(super) fn recall(&self, out: &mut Readings) {
+    pub fn recall(&self, out: &mut Readings) {
         for gauge in &self.gauges {
             out.take_over(gauge);
         }
@@ -94,10 +95,13 @@ impl Session {
     }
 
     /// Whether the server answers at all.
-    pub(super) async fn ping(&mut self, dialer: &Dialer) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&mut self, dialer: &Dialer) -> Result<(), Failure> {
         let Self { client, connection, last_words, .. } = self;
         let secrets = &dialer.secrets;
-        let answer = drive(connection, last_words, fetch(client, "select 1", "select 1", 1)).await;
+        let answer = drive(connection, last_words, None, fetch(client, "select 1", "select 1", 1)).await;
         let failure = match answer {
             Ok(Ok(table)) if table.first().and_then(|row| row.at(0)) == Some("1") => return Ok(()),
             Ok(Ok(_)) => Failure::new(Reason::Query, "select 1 did not give 1"),
@@ -109,9 +113,34 @@ impl Session {
         Err(failure)
     }
 
+    /// Carries out a statement that changes something, outside of a transaction, and gives the warnings that came with it:
+    /// what a server skips it only warns of. A limit of time is the caller's to set.
+    ///
+    /// # Errors
+    /// What came of it instead.
+    pub async fn order(&mut self, what: &str, sql: &str, dialer: &Dialer) -> Result<Vec<DbError>, Trouble> {
+        if let Some(error) = self.last_words.take() {
+            self.is_sound = false;
+            return Err(Trouble::Broken(dialer.secrets.failed(what, &error, During::Question)));
+        }
+        let Self { client, connection, last_words, .. } = self;
+        let mut warnings = Vec::new();
+        let trouble = match drive(connection, last_words, Some(&mut warnings), fetch(client, sql, what, 1)).await {
+            Ok(Ok(_)) => return Ok(warnings),
+            Ok(Err(error)) => return Err(Trouble::Refused(error)),
+            Err(Stop::Unfit(failure)) => Trouble::Unfit(failure),
+            Err(Stop::Error(error)) => Trouble::Broken(dialer.secrets.failed(what, &error, During::Question)),
+        };
+        self.is_sound = false;
+        Err(trouble)
+    }
+
     /// Asks in a read-only transaction of its own, which the server ends by itself before our time is up: nothing of a
     /// run that was cut off goes on there.
-    pub(super) async fn ask(&mut self, question: &Question<'_>, dialer: &Dialer) -> Result<Table, Trouble> {
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn ask(&mut self, question: &Question<'_>, dialer: &Dialer) -> Result<Table, Trouble> {
         if let Some(error) = self.last_words.take() {
             self.is_sound = false;
             return Err(Trouble::Broken(dialer.secrets.failed(question.what, &error, During::Question)));
@@ -128,7 +157,7 @@ impl Session {
             fetch(client, question.sql, question.what, question.max_rows),
             client.batch_execute("rollback").map(|ended| ended.map_err(Stop::from)),
         );
-        let trouble = match drive(connection, last_words, work).await {
+        let trouble = match drive(connection, last_words, None, work).await {
             Ok(((), Ok(table), ())) => return Ok(table),
             Ok(((), Err(error), ())) => return Err(Trouble::Refused(error)),
             Err(Stop::Unfit(failure)) => Trouble::Unfit(failure),
@@ -139,6 +168,9 @@ impl Session {
     }
 }
 
+/// More warnings than this say nothing new.
+const MAX_WARNINGS: usize = 16;
+
 /// How long the server may take, so that its own word that it took too long still reaches us in time.
 fn server_time(left: Duration) -> Duration {
     left.saturating_sub((left / 10).min(Duration::from_millis(500)))
@@ -148,13 +180,14 @@ fn server_time(left: Duration) -> Duration {
 async fn drive<T>(
     connection: &mut Connection<Wire, Wire>,
     last_words: &mut Option<Error>,
+    warnings: Option<&mut Vec<DbError>>,
     work: impl Future<Output = Result<T, Stop>>,
 ) -> Result<T, Stop> {
     let mut work = pin!(work);
     let ended = tokio::select! {
         biased;
         done = &mut work => return done,
-        ended = connection => ended,
+        ended = carry(connection, warnings) => ended,
     };
     // What came before the end is still an answer, and often the better word for why it ended.
     match (work.now_or_never(), ended) {
@@ -166,6 +199,19 @@ async fn drive<T>(
         (None, Err(error)) => Err(Stop::Error(error)),
         (None, Ok(())) => Err(Stop::Unfit(Failure::new(Reason::Protocol, "the connection was closed"))),
     }
+}
+
+/// Carries what is said both ways until the connection ends, and keeps the warnings where somebody wants them.
+async fn carry(connection: &mut Connection<Wire, Wire>, mut warnings: Option<&mut Vec<DbError>>) -> Result<(), Error> {
+    while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await.transpose()? {
+        if let (AsyncMessage::Notice(notice), Some(kept)) = (message, warnings.as_deref_mut())
+            && notice.parsed_severity() == Some(Severity::Warning)
+            && kept.len() < MAX_WARNINGS
+        {
+            kept.push(notice);
+        }
+    }
+    Ok(())
 }
 
 /// Sends a statement and reads its answer. Values come as text, whatever their type.
