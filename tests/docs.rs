@@ -10,6 +10,7 @@ use banken::remedy::action;
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -332,9 +333,18 @@ fn rehearsed(document: &Document) -> (String, String) {
     let name = format!("- name: {}\n", arguments[1]);
     let example = blocks.iter().find(|block| block.language == "yaml" && block.text.contains(&name)).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("banken.yml"), &example.text).unwrap();
+    let bot = folder.path().join("bot").display().to_string();
+    std::fs::create_dir(&bot).unwrap();
+    // A program that is not there is refused by the rehearsal too.
+    for program in ["restart-dashboard.sh", "rebuild-all.sh", "auto_recovery.sh"] {
+        let path = Path::new(&bot).join(program);
+        std::fs::write(&path, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    std::fs::write(folder.path().join("banken.yml"), example.text.replace("/opt/bot", &bot)).unwrap();
     let output = banken(&arguments, folder.path());
-    (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), shown.to_owned())
+    let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (printed.replace(&bot, "/opt/bot"), shown.to_owned())
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Remedies: checked and built last, because they look at everything else.
 
 use super::{Checked, Document};
-use crate::board::LogDescriptor;
 use crate::health::{Levels, Limit};
 use crate::jobs;
 use crate::logs;
@@ -99,9 +98,9 @@ impl Checked<'_> {
             (plan.name.clone(), facts)
         });
         let logs = logs.iter().map(|plan| {
-            let LogDescriptor { name, patterns, limits, .. } = plan.descriptor();
-            let patterns = patterns.into_iter().map(|pattern| pattern.id).collect();
-            (name, LogFacts { patterns, limits: by_key(&limits) })
+            let descriptor = plan.descriptor();
+            let patterns = descriptor.patterns.into_iter().map(|pattern| pattern.id).collect();
+            (descriptor.name, LogFacts { patterns, limits: by_key(&descriptor.limits) })
         });
         // What has a mistake of its own was not built, and is not missing as well.
         let written = (document.probes.iter().map(|spec| spec.name.clone()))

@@ -15,7 +15,31 @@ pub fn schema() -> Value {
     exactly_one(&mut schema, "RemedyWhen", ["probe", "all_down", "threshold", "log", "job", "alert"].into_iter());
     exactly_one(&mut schema, "RemedyThreshold", ["probe", "log"].into_iter());
     exactly_one(&mut schema, "Window", ["cron", "from"].into_iter());
+    or_from_the_environment(&mut schema);
     schema
+}
+
+/// Where a number or a flag is wanted, `${NAME}` may hold one.
+fn or_from_the_environment(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            let is_scalar = |kind: &Value| matches!(kind.as_str(), Some("boolean" | "integer" | "number"));
+            let mut kinds = match object.get("type") {
+                Some(Value::Array(kinds)) => kinds.clone(),
+                Some(kind) => vec![kind.clone()],
+                None => Vec::new(),
+            };
+            if kinds.iter().any(is_scalar) && !kinds.contains(&"string".into()) {
+                kinds.push("string".into());
+                object.insert("type".into(), kinds.into());
+                // It says nothing about what is no text.
+                object.insert("pattern".into(), r"\$\{".into());
+            }
+            object.values_mut().for_each(or_from_the_environment);
+        }
+        Value::Array(array) => array.iter_mut().for_each(or_from_the_environment),
+        _ => {}
+    }
 }
 
 /// Of these keys of a block exactly one must be there, which its type does not say.
