@@ -225,10 +225,11 @@ async fn look_around(
         });
         for (request, remedy) in looked.await.unwrap_or_default() {
             let desk = desks.lock().unwrap_or_else(PoisonError::into_inner).get(&remedy).cloned();
-            match desk {
+            if let Some(desk) = desk {
                 // A desk that is full has eight requests of the same kind already.
-                Some(desk) => drop(desk.try_send(request)),
-                None => tracing::warn!(remedy, "there is no remedy of this name"),
+                let _ = desk.try_send(request);
+            } else {
+                tracing::warn!(remedy, "there is no remedy of this name");
             }
         }
     }

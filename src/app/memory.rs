@@ -225,7 +225,7 @@ mod tests {
             let after = board(1);
             restored(folder.path(), &after).await;
             let uptime = after.probes()[0].read(|record| record.history.uptime(Window::Day, at + 20.0));
-            assert_eq!(uptime.good.round(), good, "{damaged}");
+            assert!((uptime.good - good).abs() < 0.5, "{damaged}: {uptime:?}");
             assert_eq!(after.own.saves.damaged(), 1, "{damaged}");
         }
     }

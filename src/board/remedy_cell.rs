@@ -173,15 +173,10 @@ impl RemedyRecord {
         }
     }
 
-    /// Counts an action that ended.
+    /// Counts an action of the descriptor that ended.
     pub fn count(&mut self, action: &'static str, outcome: Outcome) {
-        match self.actions.iter_mut().find(|(known, _)| *known == action) {
-            Some((_, counts)) => counts[outcome as usize] += 1,
-            None => {
-                let mut counts = [0; Outcome::ALL.len()];
-                counts[outcome as usize] = 1;
-                self.actions.push((action, counts));
-            }
+        if let Some((_, counts)) = self.actions.iter_mut().find(|(known, _)| *known == action) {
+            counts[outcome as usize] += 1;
         }
     }
 

@@ -185,9 +185,9 @@ impl Spec {
         let Some(condition) = condition else { return Err(invalid) };
         let facts: Vec<_> = condition.probes.iter().filter_map(|name| surroundings.probes.get(name)).collect();
         let rules = self.rules(&condition, &facts, &blocks);
-        self.check_effects(&condition, &blocks, &mut invalid);
+        Self::check_effects(&condition, &blocks, &mut invalid);
         if let (Some(within), Some(facts)) = (self.recover_within, slowest(&facts)) {
-            self.check_worst_case(within.0, facts, &condition, &rules, &blocks, &mut invalid);
+            Self::check_worst_case(within.0, facts, &condition, &rules, &blocks, &mut invalid);
         }
         if !invalid.is_empty() {
             return Err(invalid);
@@ -206,7 +206,7 @@ impl Spec {
             ),
         };
         let successes = self.verify.successes.map_or(successes, std::num::NonZeroU32::get);
-        let look = slowest(facts).map_or(2 * POLL, |facts| facts.look());
+        let look = slowest(facts).map_or(2 * POLL, ProbeFacts::look);
         let verify_within =
             self.verify.within.map_or(look * (successes + failures) + Duration::from_secs(5), |within| within.0);
         Rules {
@@ -227,7 +227,7 @@ impl Spec {
 
     /// Lines of a log are written by strangers, and whoever sends an alert may be wrong: what interrupts a service needs
     /// a probe that agrees.
-    fn check_effects(&self, condition: &Condition, blocks: &[Block], invalid: &mut Vec<Invalid>) {
+    fn check_effects(condition: &Condition, blocks: &[Block], invalid: &mut Vec<Invalid>) {
         let hearsay = matches!(condition.trigger, Trigger::Matched { .. } | Trigger::Alerted { .. });
         if !hearsay || !condition.probes.is_empty() {
             return;
@@ -243,7 +243,6 @@ impl Spec {
     }
 
     fn check_worst_case(
-        &self,
         within: Duration,
         facts: &ProbeFacts,
         condition: &Condition,
@@ -371,8 +370,8 @@ impl When {
         let known = invalid.len();
         self.check_keys(key, invalid);
         let condition = match *key {
-            "probe" => self.down(std::slice::from_ref(self.probe.as_ref()?), "probe", around, invalid),
-            "all_down" => self.down(&self.all_down, "all_down", around, invalid),
+            "probe" => Some(Self::down(std::slice::from_ref(self.probe.as_ref()?), "probe", around, invalid)),
+            "all_down" => Some(Self::down(&self.all_down, "all_down", around, invalid)),
             "threshold" => self.threshold.as_ref()?.condition(around, invalid),
             "log" => self.matched(around, invalid),
             "job" => self.late(around, invalid),
@@ -395,13 +394,7 @@ impl When {
         }
     }
 
-    fn down(
-        &self,
-        names: &[String],
-        key: &str,
-        around: &Surroundings,
-        invalid: &mut Vec<Invalid>,
-    ) -> Option<Condition> {
+    fn down(names: &[String], key: &str, around: &Surroundings, invalid: &mut Vec<Invalid>) -> Condition {
         for (index, name) in names.iter().enumerate() {
             let path = if key == "probe" { key.to_owned() } else { format!("{key}[{index}]") };
             around.probe(name, &path, invalid);
@@ -410,7 +403,7 @@ impl When {
             [name] => (format!("probe {name} is unhealthy"), format!("probe {name}")),
             names => (format!("probes {} are all unhealthy", names.join(", ")), format!("probes {}", names.join(", "))),
         };
-        Some(Condition { trigger: Trigger::Down, probes: names.to_vec(), words, target })
+        Condition { trigger: Trigger::Down, probes: names.to_vec(), words, target }
     }
 
     fn matched(&self, around: &Surroundings, invalid: &mut Vec<Invalid>) -> Option<Condition> {

@@ -279,7 +279,7 @@ impl Walk {
     }
 
     /// Takes what happens at `now`. `jitter` is a number from 0 to 1 that is different each time.
-    pub fn step(&mut self, event: Event, now: Moment, jitter: f64, gates: &Gates, rules: &Rules) -> Vec<Decision> {
+    pub fn step(&mut self, event: Event, now: Moment, jitter: f64, gates: Gates, rules: &Rules) -> Vec<Decision> {
         let mut out = Vec::new();
         match event {
             Event::Looked(look) => self.looked(look, now, jitter, rules, &mut out),
@@ -319,10 +319,12 @@ impl Walk {
                 self.recover(now, out);
             }
             Stage::Verifying { .. } if self.bad_in_a_row >= rules.failures => self.not_helped(now, jitter, rules, out),
-            Stage::Idle if self.broken_since.is_none() && self.good_in_a_row >= rules.successes => {
-                if self.incident.take().is_some() {
-                    out.push(Decision::Close);
-                }
+            Stage::Idle
+                if self.broken_since.is_none()
+                    && self.good_in_a_row >= rules.successes
+                    && self.incident.take().is_some() =>
+            {
+                out.push(Decision::Close);
             }
             _ => {}
         }
@@ -455,7 +457,7 @@ impl Walk {
     }
 
     /// Whether it acts now.
-    fn consider(&mut self, now: Moment, gates: &Gates, rules: &Rules, out: &mut Vec<Decision>) {
+    fn consider(&mut self, now: Moment, gates: Gates, rules: &Rules, out: &mut Vec<Decision>) {
         let asked = self.incident.filter(|incident| incident.asked).map(|incident| incident.since);
         // It takes the last look to be bad, not only the verdict from before.
         let evidence = self.broken_since.filter(|_| self.good_in_a_row == 0);

@@ -104,7 +104,7 @@ impl Runner {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let (now, gates) = (self.shared.clock.now(), self.gates());
-            let decisions = self.walk.step(event, now, self.jitter(), &gates, &self.plan.rules);
+            let decisions = self.walk.step(event, now, jitter(), gates, &self.plan.rules);
             for decision in decisions {
                 if let Some(next) = self.carry_out(decision).await {
                     events.push_back(next);
@@ -277,17 +277,12 @@ impl Runner {
 
     async fn write_down(&mut self, entry: Entry, now: Moment) -> std::io::Result<()> {
         self.shared.write(entry).await?;
-        self.walk.step(Event::Begun, now, 0.0, &self.gates(), &self.plan.rules);
+        self.walk.step(Event::Begun, now, 0.0, self.gates(), &self.plan.rules);
         self.save().await
     }
 
     fn action(&self, step: usize) -> &'static str {
         self.plan.blocks[step].kind().name
-    }
-
-    fn jitter(&self) -> f64 {
-        let random = std::hash::RandomState::new().build_hasher().finish();
-        random as f64 / u64::MAX as f64
     }
 
     fn gates(&self) -> Gates {
@@ -401,6 +396,12 @@ impl Runner {
         let now = self.shared.clock.now();
         self.saved.save(self.shared.store.clone(), &self.plan.name, &self.walk, &self.incident, now).await
     }
+}
+
+/// A number from 0 to 1 that is different each time.
+fn jitter() -> f64 {
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    random as f64 / u64::MAX as f64
 }
 
 /// An entry of the journal as people see it.

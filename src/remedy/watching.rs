@@ -73,7 +73,9 @@ impl Watching {
     pub fn new(board: Arc<Board>, clock: Clock, condition: Condition, alerts: Arc<Inbox>) -> Self {
         let followed = |name: &String| Followed { name: name.clone(), cell: None, runs: None, latest: None };
         let mut followed: Vec<_> = condition.probes.iter().map(followed).collect();
-        followed.iter_mut().for_each(|followed| followed.find(&board, Pace::Ordinary));
+        for followed in &mut followed {
+            followed.find(&board, Pace::Ordinary);
+        }
         let (crossed_since, heard_until) = (None, unix_now());
         Self {
             board,

@@ -296,7 +296,7 @@ mod tests {
     fn what_is_no_message_changes_nothing() {
         let received = Inbox::default();
         let wrong = [
-            "".to_owned(),
+            String::new(),
             "[]".to_owned(),
             message("firing", "f1", "yesterday"),
             message("burning", "f1", START),

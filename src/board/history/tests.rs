@@ -181,9 +181,9 @@ fn what_is_saved_comes_back_and_goes_on() {
     let points = story.history.minutes(story.at);
     let mut packer = Packer::default();
     packer.pack(&History::default());
-    let packed = packer.pack(&story.history);
-    assert!(serde_json::to_string(&packed).unwrap().len() < 2000);
-    story.history = packer.unpack(&packed).unwrap();
+    let saved = packer.pack(&story.history);
+    assert!(serde_json::to_string(&saved).unwrap().len() < 2000);
+    story.history = packer.unpack(&saved).unwrap();
     assert_eq!(Window::ALL.map(|window| story.seconds(window)), before);
     assert_eq!(story.history.minutes(story.at), points);
     // While Banken was away nothing is known.

@@ -129,7 +129,7 @@ fn names_that_are_exchanged_all_the_time_never_lead_outside() {
     let before = contents(&place.outside);
     for means in BOTH {
         let root = place.open(means);
-        let swapper = Swapper::start(place.root.join("sub"), place.root.join("link"));
+        let swapper = Swapper::start(&place.root.join("sub"), &place.root.join("link"));
         let (mut opened, mut rounds) = (0, 0);
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
         while (opened < 200 || swapper.swaps() < 200 || rounds < 2000) && std::time::Instant::now() < deadline {

@@ -27,8 +27,8 @@ fn held(path: &Path) -> (OwnedFd, OsString) {
 
 impl Swapper {
     /// Begins, with the names of two things that are there.
-    pub fn start(one: PathBuf, other: PathBuf) -> Self {
-        let ((one_in, one), (other_in, other)) = (held(&one), held(&other));
+    pub fn start(one: &Path, other: &Path) -> Self {
+        let ((one_in, one), (other_in, other)) = (held(one), held(other));
         let (stop, swaps) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let thread = std::thread::spawn({
             let (stop, swaps) = (Arc::clone(&stop), Arc::clone(&swaps));

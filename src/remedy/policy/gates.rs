@@ -39,7 +39,7 @@ impl Gates {
     /// The first gate that is closed for a step of this effect. Who only looks or tells passes more of them; for whom a
     /// person asked, only the kill switch.
     pub(super) fn closed(
-        &self,
+        self,
         rules: &Rules,
         effect: Effect,
         asked: bool,

@@ -41,7 +41,7 @@ impl Story {
     fn event(&mut self, event: Event) {
         let mut queue = std::collections::VecDeque::from([event]);
         while let Some(event) = queue.pop_front() {
-            for decision in self.walk.step(event, self.now, 0.5, &self.gates, &self.rules) {
+            for decision in self.walk.step(event, self.now, 0.5, self.gates, &self.rules) {
                 self.told.push(match decision {
                     Decision::Act { attempt, step } => {
                         queue.extend([Event::Begun, Event::Ended(self.ends)]);
@@ -253,10 +253,10 @@ fn what_was_begun_and_whose_end_is_not_known_is_looked_at_and_not_done_again() {
         Event::Looked(Look { started: story.now, verdict: Verdict::Bad, broken_since: Some(story.now) }),
         story.now,
         0.5,
-        &story.gates,
+        story.gates,
         &story.rules,
     );
-    story.walk.step(Event::Begun, story.now, 0.5, &story.gates, &story.rules);
+    story.walk.step(Event::Begun, story.now, 0.5, story.gates, &story.rules);
     let saved = serde_json::to_string(&story.walk).unwrap();
     story.walk = serde_json::from_str(&saved).unwrap();
     assert!(story.walk.resume(story.now));
@@ -358,7 +358,7 @@ impl Witness {
         decision: Decision,
         now: Moment,
         rules: &Rules,
-        gates: &Gates,
+        gates: Gates,
         state: RemedyState,
     ) -> Result<(), TestCaseError> {
         match decision {
@@ -450,9 +450,9 @@ proptest! {
             };
             let mut queue = VecDeque::from([event]);
             while let Some(event) = queue.pop_front() {
-                let decisions = walk.step(event, now, 0.5, &gates, &rules);
+                let decisions = walk.step(event, now, 0.5, gates, &rules);
                 for decision in decisions {
-                    witness.decided(decision, now, &rules, &gates, walk.state())?;
+                    witness.decided(decision, now, &rules, gates, walk.state())?;
                     if let Decision::Act { step, attempt } = decision {
                         if exhausted_before && rules.open_for.is_none() {
                             prop_assert_eq!(event, Event::Acknowledged, "it acted although it had given up");

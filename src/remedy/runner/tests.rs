@@ -41,7 +41,7 @@ fn planned(yaml: &str) -> (Plan, Vec<Worker>) {
         timeout: Duration::from_secs(1),
         failure_threshold: 2,
         success_threshold: 2,
-        limits: Default::default(),
+        limits: std::collections::BTreeMap::default(),
     };
     let probes = ["web", "other", "third"].map(|name| (name.to_owned(), facts.clone()));
     let surroundings = Surroundings { probes: probes.into(), ..Surroundings::default() };

@@ -37,13 +37,13 @@ async fn no_line_is_missed_or_counted_twice_while_a_log_is_rotated_under_its_rea
     })
     .await;
     let exe = Path::new("/bin/sh").canonicalize().unwrap();
-    let step = format!(
+    let rotation = format!(
         "log_rotate: {{ root: {}, files: [ '*.log' ], above: 20KiB, signal: {{ pidfile: {}, exe: {} }} }}",
         logs.display(),
         pidfile.display(),
         exe.display()
     );
-    let spec: Spec = serde_yaml::from_str(&step).unwrap();
+    let spec: Spec = serde_yaml::from_str(&rotation).unwrap();
     let worker = spec.block().unwrap().build(&Context::default()).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     for _ in 0..4 {
         eventually("the log has grown", async || (log.metadata().ok()?.len() > 30_000).then_some(())).await;

@@ -160,13 +160,16 @@ async fn what_a_run_that_was_cut_off_left_is_no_obstacle() {
     assert_eq!(contents(&place.root), [(place.root.join("a.json"), b"[1]".to_vec())]);
 }
 
+/// What somebody else does to the file, by a word.
+type Meanwhile = (&'static str, fn(&Path));
+
 #[test]
 fn what_somebody_writes_between_the_look_and_the_repair_stays() {
     let place = Place::new();
     let file = place.root.join("a.json");
     fs::write(&file, "[1,").unwrap();
     let task = place.built("files: [ a.json ]").task;
-    let between: [(&str, fn(&Path)); 3] = [
+    let between: [Meanwhile; 3] = [
         ("rewritten", |file| fs::write(file, "[1, 2]").unwrap()),
         ("replaced", |file| {
             fs::write(file.with_extension("new"), "[3]").unwrap();
@@ -201,8 +204,8 @@ async fn a_file_that_is_exchanged_for_a_link_all_the_time_never_leads_outside() 
     let before = contents(&outside);
     let action = place.built("files: [ sub/a.json ]");
     let swappers = [
-        Swapper::start(place.root.join("sub/a.json"), place.root.join("sub/link")),
-        Swapper::start(place.root.join("sub"), place.root.join("way")),
+        Swapper::start(&place.root.join("sub/a.json"), &place.root.join("sub/link")),
+        Swapper::start(&place.root.join("sub"), &place.root.join("way")),
     ];
     let mut repaired = 0;
     let deadline = std::time::Instant::now() + Duration::from_secs(30);

@@ -96,7 +96,7 @@ async fn a_parent_that_is_exchanged_for_a_link_all_the_time_never_leads_outside(
     let (_other, outside) = folder();
     fs::create_dir(root.join("sub")).unwrap();
     link_to(&outside, &root.join("link"));
-    let swapper = Swapper::start(root.join("sub"), root.join("link"));
+    let swapper = Swapper::start(&root.join("sub"), &root.join("link"));
     let mut made = 0;
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
     let mut number = 0;

@@ -108,8 +108,8 @@ async fn files_and_folders_that_are_exchanged_for_links_all_the_time_never_lead_
     link_to(&outside.join("file"), &root.join("file-link"));
     file(&root.join("plain"), 0o600);
     let swappers = [
-        Swapper::start(root.join("sub"), root.join("link")),
-        Swapper::start(root.join("plain"), root.join("file-link")),
+        Swapper::start(&root.join("sub"), &root.join("link")),
+        Swapper::start(&root.join("plain"), &root.join("file-link")),
     ];
     let folder_way = built(&root, "{ path: sub/file, mode: '0640' }");
     let file_way = built(&root, "{ path: plain, mode: '0640' }");

@@ -8,7 +8,7 @@ use crate::machine::confined::trials::{Swapper, contents, link_to, with_own_moun
 use crate::machine::until::Until;
 use flate2::read::MultiGzDecoder;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
@@ -88,7 +88,11 @@ async fn a_copied_log_is_emptied_and_nothing_of_it_is_missing() {
         let now = root.join("app.log").metadata().unwrap();
         assert_eq!((now.len(), now.ino()), (0, former.ino()));
         let all = names(&root);
-        assert_eq!((all.len(), all[1].ends_with(".gz")), (2, compress), "{all:?}");
+        assert_eq!(
+            (all.len(), Path::new(&all[1]).extension().is_some_and(|ending| ending == "gz")),
+            (2, compress),
+            "{all:?}"
+        );
         let copy = root.join(&all[1]);
         assert_eq!(copy.metadata().unwrap().mode(), former.mode());
         assert_eq!(if compress { unpacked(&copy) } else { fs::read(&copy).unwrap() }, text);
@@ -102,7 +106,6 @@ fn what_is_written_while_a_log_is_copied_is_fetched_too() {
     let folder = crate::machine::confined::Folder::root(&root).unwrap();
     let facts = folder.facts("app.log".as_ref()).unwrap().unwrap();
     // It grows after it was looked at.
-    use std::io::Write as _;
     File::options().append(true).open(root.join("app.log")).unwrap().write_all(b"late\n").unwrap();
     let (until, _waiting) = Until::after(Duration::from_secs(60));
     let copied = copy::copy_and_empty(&folder, "app.log".as_ref(), &facts, "copy".as_ref(), true, &until).unwrap();
@@ -173,7 +176,7 @@ async fn a_rotated_file_that_somebody_still_writes_is_not_compressed() {
     let held = File::options().append(true).open(root.join(&plain)).unwrap();
     let action = built(&root, "files: [ app.log ], reopens: true");
     let done = act(&action).await.unwrap();
-    assert!(done.contains("open in a process") && names(&root) == [plain.clone()], "{done}");
+    assert!(done.contains("open in a process") && names(&root) == std::slice::from_ref(&plain), "{done}");
     drop(held);
     act(&action).await.unwrap();
     assert_eq!(names(&root), [format!("{plain}.gz")]);
@@ -230,8 +233,8 @@ async fn a_log_that_is_exchanged_for_a_link_all_the_time_never_leads_outside() {
         let before = contents(&outside);
         let action = built(&root, &format!("files: [ '*/app.log' ], keep: 3, {method}"));
         let swappers = [
-            Swapper::start(root.join("sub/app.log"), root.join("sub/link")),
-            Swapper::start(root.join("sub"), root.join("way")),
+            Swapper::start(&root.join("sub/app.log"), &root.join("sub/link")),
+            Swapper::start(&root.join("sub"), &root.join("way")),
         ];
         let mut rotated = 0;
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
@@ -273,7 +276,7 @@ fn a_full_disk_leaves_the_log_as_it_was() {
     let action = built(&root, "files: [ app.log ], reopens: true");
     let setback = runtime.block_on(act(&action)).unwrap_err();
     assert!(setback.to_string().contains("No space left"), "{setback}");
-    assert_eq!(names(&root), [plain.clone()]);
+    assert_eq!(names(&root), std::slice::from_ref(&plain));
     assert_eq!(fs::read(root.join(plain)).unwrap(), content);
 }
 

@@ -3,7 +3,7 @@ use crate::machine::confined::trials::{Swapper, contents, link_to, with_own_moun
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 fn rules(files: &[&str]) -> Rules {
     Rules {
@@ -71,7 +71,9 @@ fn only_lone_regular_files_of_the_owner_that_are_old_and_meant_are_chosen() {
 
 fn folder_with(names: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let (folder, root) = folder();
-    names.iter().for_each(|name| old(&root.join(name), 99, b"precious"));
+    for name in names {
+        old(&root.join(name), 99, b"precious");
+    }
     (folder, root)
 }
 
@@ -142,8 +144,8 @@ fn folders_and_files_that_are_exchanged_for_links_all_the_time_never_lead_outsid
     let before = contents(&outside);
     old(&root.join("sub/f0"), 9, b"");
     // The inner one first: afterwards the way to it is no longer the same.
-    let files = Swapper::start(root.join("sub/f0"), root.join("file-link"));
-    let swapper = Swapper::start(root.join("sub"), root.join("link"));
+    let files = Swapper::start(&root.join("sub/f0"), &root.join("file-link"));
+    let swapper = Swapper::start(&root.join("sub"), &root.join("link"));
     let mut removed = 0;
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     for round in 0.. {
@@ -219,7 +221,6 @@ fn a_file_that_cannot_be_removed_is_told_with_what_was() {
         old(&root.join(name).join("a"), 9, b"1");
     }
     let plan = planned(&root, &rules(&["**"]));
-    use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(root.join("shut"), fs::Permissions::from_mode(0o555)).unwrap();
     let (until, _waiting) = Until::after(Duration::from_secs(60));
     let outcome = plan.carry_out(&until);
