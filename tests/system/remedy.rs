@@ -5,6 +5,7 @@ mod asked;
 mod cache_clear;
 mod containers;
 mod database_vacuum;
+mod heard;
 mod held_back;
 mod log_analysis;
 mod log_rotate;
