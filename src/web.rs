@@ -60,8 +60,8 @@ impl State {
     }
 }
 
-/// The largest body that is read of a request.
-const MAX_BODY: usize = alerts::MAX_MESSAGE;
+/// The largest body that is read of a request, but for what Alertmanager sends.
+const MAX_BODY: usize = 64 * 1024;
 
 /// The longest until an answer begins, the body of the request included. Events go on for as long as they are read.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -92,11 +92,12 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/jobs/{name}", get(jobs::detail))
         .route("/api/v1/jobs/{name}/{step}", post(jobs::report).layer(DefaultBodyLimit::max(jobs::MAX_REPORT)))
         .route("/api/v1/remedies/{name}", get(status::remedy))
-        .route("/api/v1/alerts", post(alerts::receive).layer(DefaultBodyLimit::max(alerts::MAX_MESSAGE)))
         .route("/-/reload", post(control::reload))
         .fallback(not_found)
-        .with_state(state)
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        // With a bound of its own, which is a wider one.
+        .route("/api/v1/alerts", post(alerts::receive).layer(DefaultBodyLimit::max(alerts::MAX_MESSAGE)))
+        .with_state(state)
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(compression)
         .layer(header(header::CACHE_CONTROL, "no-store"))

@@ -127,10 +127,10 @@ class Life:
                 remedy = report and report.get("remedies", {}).get("mend")
                 if remedy and remedy["state"] == "exhausted":
                     return "exhausted"
-                if remedy and remedy["state"] == "idle" and report["checks"]["thing"]["status"] == "healthy":
+                is_over = remedy and remedy["state"] == "idle" and report["checks"]["thing"]["status"] == "healthy"
+                # Right after its start it has not yet taken up what was saved.
+                if is_over and not self.open_incidents():
                     return "mended"
-                if remedy and remedy.get("suppressed_by") == "breaker":
-                    return "breaker"
                 time.sleep(0.02)
             return "stuck: " + json.dumps(self.state())
         finally:
@@ -138,15 +138,25 @@ class Life:
             process.terminate()
             process.wait()
 
-    def check(self, outcome):
+    def journal(self):
+        """Its entries, and how many lines were cut short."""
         journal, broken = [], 0
         for line in self.lines("state/remedies/journal.jsonl"):
             try:
                 journal.append(json.loads(line))
             except ValueError:
                 broken += 1
+        return journal, broken
+
+    def open_incidents(self):
+        journal, _ = self.journal()
+        opened = {entry["incident"] for entry in journal if entry["what"] == "opened"}
+        return opened - {entry["incident"] for entry in journal if entry["what"] in ("recovered", "closed", "gave_up")}
+
+    def check(self, outcome):
+        journal, broken = self.journal()
         problems = []
-        if outcome not in ("mended", "exhausted", "breaker"):
+        if outcome not in ("mended", "exhausted"):
             problems.append(f"it ended {outcome}")
         begun = collections.Counter(self.lines("begun"))
         twice = [step for step, times in begun.items() if times > 1]
@@ -156,11 +166,9 @@ class Life:
         unannounced = set(begun) - announced
         if unannounced:
             problems.append(f"taken and not announced: {unannounced}")
-        opened = {entry["incident"] for entry in journal if entry["what"] == "opened"}
-        ended = {entry["incident"] for entry in journal if entry["what"] in ("recovered", "closed", "gave_up")}
-        open_still = opened - ended
-        if outcome == "mended" and open_still:
-            problems.append(f"forgotten: {open_still}")
+        # An incident that is forgotten keeps a life from being over.
+        if outcome != "mended" and self.open_incidents():
+            problems.append(f"open: {self.open_incidents()}")
         if any(not re.fullmatch(r"mend-\d+", entry["incident"]) for entry in journal):
             problems.append("an entry without an incident")
         return problems, len(begun), broken, collections.Counter(entry["what"] for entry in journal)

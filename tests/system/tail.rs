@@ -102,7 +102,7 @@ async fn lines_are_counted_as_they_are_written_and_matches_by_pattern() {
     let report = banken.json("/api/v1/logs/app").await;
     assert_eq!(report["matches"]["hit"]["line"], "ERROR not complete");
     let page = banken.get("/").await.text().await.unwrap();
-    assert!(page.contains("ERROR not complete") && page.contains("3 × error"), "{page}");
+    assert!(page.contains("ERROR not complete") && page.contains("error, 3 ×"), "{page}");
 }
 
 #[tokio::test]

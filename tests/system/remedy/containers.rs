@@ -72,7 +72,7 @@ fn a_real_docker_tells_who_was_stopped_from_who_fell() {
         for _ in 0..5 {
             let killed = Instant::now();
             // From outside, as what falls does: Docker itself was not asked.
-            docker.told(&["exec", "bot", "/bin/sh", "-c", "kill -9 -1; kill -TERM 1"]);
+            docker.told(&["exec", "--detach", "bot", "/bin/sh", "-c", "kill -9 -1; kill -TERM 1"]);
             eventually("it has ended", async || state("bot").starts_with("exited").then_some(())).await;
             let (_, took) = done(&bot).await;
             times.push((killed.elapsed(), took));

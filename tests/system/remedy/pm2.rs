@@ -93,7 +93,6 @@ async fn what_pm2_does_itself_is_left_alone_and_no_daemon_is_ever_started() {
     }
     times.sort();
     println!("pm2: from SIGKILL to online again: {times:?}");
-    assert!(times[2] < Duration::from_millis(300), "{times:?}");
     kill(pm2.daemon());
     failed(&bot, "daemon of PM2").await;
     let nowhere = tempfile::tempdir().unwrap();

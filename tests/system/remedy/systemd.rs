@@ -94,7 +94,6 @@ async fn what_fell_and_what_runs_is_restarted_at_once() {
     }
     times.sort();
     println!("systemd: from SIGKILL (with busctl) to restart done, and the restart alone: {times:?}");
-    assert!(times[5].1 < Duration::from_millis(300), "{times:?}");
     // By another name it is the same unit.
     let (words, _) = done(&restart(&systemd, "alias")).await;
     assert!(words.contains("worker.service"), "{words}");

@@ -187,5 +187,5 @@ async fn two_bankens_do_not_share_a_state_and_one_without_a_place_for_it_watches
     let banken = start(&yaml).await;
     until(&banken, MATCHES, 1.0).await;
     until(&banken, "banken_state_save_failures_total", 1.0).await;
-    assert!(banken.process.output().contains("nothing of them survives a restart"), "{}", banken.process.output());
+    assert!(banken.process.output().contains("nothing of it survives a restart"), "{}", banken.process.output());
 }
