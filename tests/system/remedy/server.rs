@@ -27,7 +27,9 @@ impl Server {
         std::fs::write(folder.path().join("www/index.html"), "served").unwrap();
         let script = format!(
             "#!/bin/sh\n\
-             [ -e {dir}/pid ] && kill -9 \"$(cat {dir}/pid)\" 2>/dev/null\n\
+             old=$(cat {dir}/pid 2>/dev/null) && kill -9 $old 2>/dev/null\n\
+             # Its port is free once it is gone, or only waits to be buried.\n\
+             while [ -n \"$old\" ] && [ -e /proc/$old ] && ! grep -q ') Z' /proc/$old/stat; do sleep 0.02; done\n\
              busybox httpd -f -p 127.0.0.1:{port} -h {dir}/www >/dev/null 2>&1 &\n\
              echo $! >{dir}/pid.new\n\
              mv {dir}/pid.new {dir}/pid\n\
